@@ -1,0 +1,163 @@
+"""The channel that is nowhere: it keeps what it was told to send, and events are pushed into it.
+
+The twin of every real channel. The demo and the tests of everything to the left run on it.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from channels import ChannelSettings, Parts
+from gateway.errors import ChannelError
+from gateway.messages import (
+    ACTIONS,
+    Address,
+    Attachment,
+    Capabilities,
+    InboundMessage,
+    OutboundMessage,
+    RawEvent,
+    Receipt,
+    Sender,
+)
+from gateway.ports import Intake
+from storage.ids import new_id
+from storage.text import repair_text
+
+NAME = "memory"
+ABLE_TO_ALL = Capabilities(
+    text_units_max=20_000,
+    buttons_max=10,
+    markup="plain",
+    attachment_bytes_max=20_000_000,
+    edits=True,
+    deletes=True,
+    typing=True,
+)
+
+
+class Settings(ChannelSettings):
+    """The twin needs nothing."""
+
+    account: str = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Something the channel was told to do, in the order it was told."""
+
+    verb: Literal["send", "edit", "delete", "typing"]
+    address: Address
+    external_id: str = ""
+    message: OutboundMessage | None = None
+
+
+class MemoryChannel:
+    """A channel whose far end is a list. `proof` is what it can find out about an ambiguous send:
+    "absent", or None for networks that keep no history."""
+
+    def __init__(
+        self, *, name: str = NAME, account: str = "main", capabilities: Capabilities = ABLE_TO_ALL
+    ) -> None:
+        self.name = name
+        self.account = account
+        self.capabilities = capabilities
+        self.sent: list[Sent] = []
+        self.proof: Literal["absent"] | None = None
+        self._fails: list[ChannelError] = []
+        self._pushed: asyncio.Queue[RawEvent] = asyncio.Queue()
+
+    def routes(self) -> Sequence[Any]:
+        return ()
+
+    def fail_next(self, *errors: ChannelError) -> None:
+        """Let the next calls fail, one error each, before anything is done."""
+        self._fails += errors
+
+    # In
+
+    def push(self, event: RawEvent) -> None:
+        """Let an event arrive, as raw as a provider would send it."""
+        self._pushed.put_nowait(event)
+
+    async def run(self, receive: Intake) -> None:
+        while True:
+            event = await self._pushed.get()
+            await receive.store(event)
+            self._pushed.task_done()
+
+    async def settled(self) -> None:
+        """Wait until all that was pushed has been stored. Needs a running `run`."""
+        await self._pushed.join()
+
+    def parse(self, event: RawEvent) -> InboundMessage | None:
+        """The message in an event of `event_of`'s form; None for our own echo and other kinds."""
+        fields = json.loads(event.body)
+        if fields.get("type") != "message" or fields.get("echo"):
+            return None
+        action = fields.get("action")
+        return InboundMessage(
+            address=Address(
+                channel=event.channel, account=event.account, chat=fields["chat"],
+                thread=fields.get("thread", ""),
+            ),
+            external_id=fields["id"],
+            sender=Sender(external_id=fields["from"], name=repair_text(fields.get("name", ""))),
+            text=repair_text(fields.get("text", "")),
+            attachments=tuple(Attachment(**file) for file in fields.get("attachments", ())),
+            action=action if action in ACTIONS else None,
+            edits=fields.get("edits"),
+            deletes=fields.get("deletes"),
+        )  # fmt: skip
+
+    def event_of(self, **fields: Any) -> RawEvent:
+        """A message event with `fields`: chat, from, id, text, action, attachments, edits, …"""
+        whole: dict[str, Any] = {"type": "message", "id": new_id()} | fields
+        whole.setdefault("from", whole.get("chat", ""))
+        return RawEvent(
+            channel=self.name,
+            account=self.account,
+            external_id=whole.get("event_id", whole["id"]),
+            body=json.dumps(whole, ensure_ascii=False, sort_keys=True).encode(),
+        )
+
+    # Out
+
+    async def send(self, address: Address, message: OutboundMessage) -> Receipt:
+        receipt = Receipt((new_id(),))
+        self._keep(Sent(verb="send", address=address, external_id=receipt.external_ids[0],
+                        message=message))  # fmt: skip
+        return receipt
+
+    async def edit(self, address: Address, external_id: str, message: OutboundMessage) -> None:
+        self._keep(Sent(verb="edit", address=address, external_id=external_id, message=message))
+
+    async def delete(self, address: Address, external_id: str) -> None:
+        self._keep(Sent(verb="delete", address=address, external_id=external_id))
+
+    async def typing(self, address: Address) -> None:
+        self._keep(Sent(verb="typing", address=address))
+
+    async def reconcile(
+        self, address: Address, delivery_id: str
+    ) -> Receipt | Literal["absent"] | None:
+        return self.proof
+
+    def texts(self) -> list[str]:
+        """What was sent, in order."""
+        return [one.message.text for one in self.sent if one.verb == "send" and one.message]
+
+    def can(self, **abilities: Any) -> None:
+        """Change some capabilities, e.g. `can(buttons_max=0)`."""
+        self.capabilities = replace(self.capabilities, **abilities)
+
+    def _keep(self, what: Sent) -> None:
+        if self._fails:
+            raise self._fails.pop(0)
+        self.sent.append(what)
+
+
+def build(settings: Settings, parts: Parts) -> MemoryChannel:
+    return MemoryChannel(account=settings.account)

@@ -1,0 +1,382 @@
+"""A conversation: its lines in gapless order, and its one owner.
+
+Every function here runs inside a transaction that the caller opened (`Store.write`). A change of
+owner raises the epoch and, in the same transaction, cancels the bot's turn and its unsent texts,
+tells the customer, marks the border in the transcript and writes the audit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from gateway import audit, states
+from gateway.errors import StaleEpoch, StaleView
+from gateway.handoff import HandOver, as_words
+from gateway.history import outbound
+from gateway.messages import Action, Address, Attachment, Author, Button, Capabilities, Mark
+from gateway.models import Contact, Conversation, Delivery, Message, Turn
+from gateway.phrases import Phrases
+from gateway.ports import Clock, Inbox
+from gateway.render import fit
+from gateway.states import Move, State
+from gateway.store import insert_once, touch, touch_conversation
+from rag.types import Citation, Language
+from storage.ids import new_id
+
+REOPEN_WITHIN = timedelta(days=3)
+PARTS_MAX = 100  # parts a long text may be split into; `ord` leaves room for as many
+
+_MARKS: Mapping[Move, Mark] = {
+    Move.ASK: "handed_over",
+    Move.CLAIM: "claimed",
+    Move.RELEASE: "released",
+    Move.HAND_BACK: "handed_back",
+    Move.RESOLVE: "resolved",
+    Move.CUSTOMER_WRITES: "reopened",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who does something. `name` is what customers read."""
+
+    kind: Author
+    id: str | None = None
+    name: str | None = None
+
+    @property
+    def in_audit(self) -> str:
+        return f"{self.kind}:{self.id}" if self.id else self.kind
+
+
+SYSTEM = Actor(kind="system")
+BOT = Actor(kind="bot")
+CUSTOMER = Actor(kind="customer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message about to be stored."""
+
+    text: str
+    author: Actor = SYSTEM
+    note: bool = False
+    mark: Mark | None = None
+    action: Action | None = None
+    buttons: tuple[Button, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    reply_kind: str | None = None
+    record_id: str | None = None
+    reply_to: str | None = None
+    sent_at: datetime | None = None
+
+
+class Conversations:
+    """The verbs on a conversation. Holds no state of its own."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        phrases: Phrases,
+        inbox: Inbox,
+        capabilities: Mapping[str, Capabilities],
+    ) -> None:
+        self.clock = clock
+        self.phrases = phrases
+        self.inbox = inbox
+        self.capabilities = capabilities
+
+    # Finding and opening
+
+    def reach(
+        self, session: Session, contact: Contact, thread_key: str, address: Address,
+        language: Language,
+    ) -> Conversation:  # fmt: skip
+        """The open conversation a customer's new message belongs to, locked. The last one is
+        reopened within `REOPEN_WITHIN`; after that a new one points back to it."""
+        last = newest(session, contact.id, thread_key)
+        if last is not None and last.state == State.CLOSED and not self._may_reopen(last):
+            last = self._open(session, contact, thread_key, address, language, previous=last)
+        elif last is None:
+            last = self._open(session, contact, thread_key, address, language)
+        elif last.state == State.CLOSED:
+            self.move(session, last, Move.CUSTOMER_WRITES, CUSTOMER)
+        self._reply_to(session, last, address)
+        return last
+
+    def _may_reopen(self, closed: Conversation) -> bool:
+        return closed.closed_at is not None and self.clock() - closed.closed_at <= REOPEN_WITHIN
+
+    def _open(
+        self, session: Session, contact: Contact, thread_key: str, address: Address,
+        language: Language, previous: Conversation | None = None,
+    ) -> Conversation:  # fmt: skip
+        now = self.clock()
+        insert_once(session, Conversation, {
+            "id": new_id(), "contact_id": contact.id, "thread_key": thread_key,
+            "state": State.BOT.value, "epoch": 0, "customer_seq": 0, "language": language,
+            "next_seq": previous.next_seq if previous else 1,
+            "reply_channel": address.channel, "reply_account": address.account,
+            "reply_chat": address.chat, "reply_thread": address.thread,
+            "previous_id": previous.id if previous else None,
+            "opened_at": now, "updated_at": now,
+        })  # fmt: skip
+        opened = newest(session, contact.id, thread_key)
+        if opened is None:
+            raise LookupError("a conversation that was just opened is gone")
+        return opened
+
+    def _reply_to(self, session: Session, conversation: Conversation, address: Address) -> None:
+        conversation.reply_channel = address.channel
+        conversation.reply_account = address.account
+        conversation.reply_chat = address.chat
+        conversation.reply_thread = address.thread
+        session.add(conversation)
+
+    # Lines
+
+    def append(self, session: Session, conversation: Conversation, draft: Draft) -> Message:
+        """Store a line at the next `seq`, for every screen. Delivers nothing."""
+        now = self.clock()
+        message = Message(
+            id=new_id(), conversation_id=conversation.id, contact_id=conversation.contact_id,
+            thread_key=conversation.thread_key, seq=conversation.next_seq,
+            author=draft.author.kind, author_id=draft.author.id, author_name=draft.author.name,
+            note=draft.note, text=draft.text, mark=draft.mark, action=draft.action,
+            channel=conversation.reply_channel, language=conversation.language,
+            buttons=[asdict(button) for button in draft.buttons],
+            citations=[asdict(citation) for citation in draft.citations],
+            attachments=[asdict(attachment) for attachment in draft.attachments],
+            reply_kind=draft.reply_kind, record_id=draft.record_id, reply_to=draft.reply_to,
+            sent_at=draft.sent_at, created_at=now,
+        )  # fmt: skip
+        conversation.next_seq += 1
+        conversation.updated_at = now
+        if draft.author.kind == "customer":
+            conversation.customer_seq = message.seq
+        session.add(message)
+        session.add(conversation)
+        session.flush()
+        self.inbox.show(session, message)
+        touch_conversation(session, conversation)
+        return message
+
+    def say(self, session: Session, conversation: Conversation, draft: Draft) -> Message:
+        """Store a line and send it where the customer last wrote. A bot's text carries the epoch
+        it was made under, so that the outbox refuses it once somebody else owns the talk."""
+        message = self.append(session, conversation, draft)
+        epoch = conversation.epoch if draft.author.kind == "bot" else None
+        can = self.capabilities[conversation.reply_channel]
+        for part in range(1 if can.pulled else len(fit(outbound(message), can))):
+            session.add(self._delivery(conversation, message, epoch, part))
+        touch(session, "deliveries")
+        return message
+
+    def _delivery(
+        self, conversation: Conversation, message: Message, epoch: int | None, part: int
+    ) -> Delivery:
+        now = self.clock()
+        to = reply_address(conversation)
+        pulled = self.capabilities[to.channel].pulled
+        return Delivery(
+            id=new_id(), message_id=message.id, conversation_id=conversation.id,
+            surface=to.channel, account=to.account, chat=to.chat, thread=to.thread,
+            destination=destination(to), part=part, ord=message.seq * PARTS_MAX + part, epoch=epoch,
+            # The far end reads this very store: the commit is the delivery.
+            state="delivered" if pulled else "pending", external_id=message.id if pulled else None,
+            due=now, created_at=now,
+        )  # fmt: skip
+
+    # Owner
+
+    def hand_over(
+        self, session: Session, conversation: Conversation, why: HandOver, actor: Actor
+    ) -> None:
+        """Call a person. However often it is asked for: one case, one notice. While an agent has
+        the conversation nothing changes, they see the line anyway."""
+        if conversation.state == State.AGENT:
+            return
+        place = self.inbox.open(session, conversation, why)
+        if conversation.state == State.WAITING:
+            return
+        failed = any(signal.name == "failed" for signal in why.signals)
+        key = "notice.handed_over_failed" if failed else "notice.handed_over"
+        self.move(session, conversation, Move.ASK, actor, say=(key, {"place": place}),
+                  detail=as_words(why), buttons=("bot",))  # fmt: skip
+
+    def claim(self, session: Session, conversation: Conversation, agent: Actor) -> None:
+        """`agent` becomes the owner: by claiming, by taking over, or by writing to the customer."""
+        if (conversation.state, conversation.owner) == (State.AGENT, agent.id):
+            return
+        self.move(session, conversation, Move.CLAIM, agent,
+                  say=("notice.claimed", {"agent": agent.name}))  # fmt: skip
+
+    def release(
+        self, session: Session, conversation: Conversation, agent: Actor, place: int
+    ) -> None:
+        """The agent puts it back into the queue, at `place`."""
+        self.move(session, conversation, Move.RELEASE, agent,
+                  say=("notice.released", {"agent": agent.name, "place": place}))  # fmt: skip
+
+    def hand_back(
+        self, session: Session, conversation: Conversation, actor: Actor, agreed: str = ""
+    ) -> None:
+        """The bot owns it again, and answers what nobody has answered yet."""
+        key = "notice.handed_back_agreed" if agreed else "notice.handed_back"
+        if actor.kind == "customer":
+            key = "notice.back_by_customer"
+        self.move(session, conversation, Move.HAND_BACK, actor,
+                  say=(key, {"agent": actor.name, "agreed": agreed}),
+                  buttons=("human",))  # fmt: skip
+        if unanswered(session, conversation):
+            self.schedule_turn(session, conversation)
+
+    def resolve(self, session: Session, conversation: Conversation, agent: Actor) -> None:
+        """Close it. The customer may write again at any time."""
+        self.move(session, conversation, Move.RESOLVE, agent,
+                  say=("notice.resolved", {"agent": agent.name}))  # fmt: skip
+
+    def move(
+        self, session: Session, conversation: Conversation, move: Move, actor: Actor, *,
+        say: tuple[str, Mapping[str, Any]] | None = None, detail: Mapping[str, str] | None = None,
+        buttons: tuple[Action, ...] = (),
+    ) -> None:  # fmt: skip
+        """Do one move of the state table, with all that belongs to it (T5). Raises IllegalMove.
+
+        `say` is the notice's phrase and its slots: told by the system, never by a model.
+        """
+        before = (State(conversation.state), conversation.owner)
+        state = states.after(before[0], move)
+        now = (state, actor.id if state is State.AGENT and move is Move.CLAIM else None)
+        if state is State.AGENT and move is not Move.CLAIM:
+            now = before
+        if not states.changes_owner(before, now):
+            return
+        self._set_owner(session, conversation, *now)
+        self._silence_bot(session, conversation)
+        if say is not None:
+            self._notice(session, conversation, move, say, buttons)
+        self.inbox.moved(session, conversation)
+        audit.note_down(
+            session, at=self.clock(), actor=actor.in_audit, action=move.value,
+            subject=f"conversation:{conversation.id}", epoch=conversation.epoch,
+            **{"from": before[0].value, "to": state.value}, why=dict(detail or {}),
+        )  # fmt: skip
+        touch_conversation(session, conversation)
+
+    def _set_owner(
+        self, session: Session, conversation: Conversation, state: State, owner: str | None
+    ) -> None:
+        conversation.state, conversation.owner = state.value, owner
+        conversation.epoch += 1
+        conversation.closed_at = self.clock() if state is State.CLOSED else None
+        conversation.updated_at = self.clock()
+        session.add(conversation)
+        session.flush()
+
+    def _silence_bot(self, session: Session, conversation: Conversation) -> None:
+        session.connection().execute(
+            update(Turn)
+            .where(
+                col(Turn.conversation_id) == conversation.id,
+                col(Turn.state).in_(("scheduled", "running")),
+            )
+            .values(state="cancelled")
+        )
+        session.connection().execute(
+            update(Delivery)
+            .where(
+                col(Delivery.conversation_id) == conversation.id,
+                col(Delivery.epoch) < conversation.epoch,
+                # A text already on the wire ("sending") shows before the person's: see P17.
+                col(Delivery.state).in_(("pending", "leased")),
+            )
+            .values(state="cancelled", reason="somebody else has the conversation")
+        )
+
+    def _notice(
+        self, session: Session, conversation: Conversation, move: Move,
+        say: tuple[str, Mapping[str, Any]], buttons: tuple[Action, ...],
+    ) -> None:  # fmt: skip
+        language = language_of(conversation)
+        labels = tuple(self.phrases.button(action, language) for action in buttons)
+        text = self.phrases.say(say[0], language, **say[1])
+        self.say(session, conversation, Draft(text=text, mark=_MARKS[move], buttons=labels))
+
+    # The bot's turn
+
+    def schedule_turn(self, session: Session, conversation: Conversation) -> None:
+        """Let the bot answer. An open turn takes the newer messages along by itself."""
+        insert_once(session, Turn, {
+            "id": new_id(), "conversation_id": conversation.id, "epoch": conversation.epoch,
+            "upto_seq": 0, "state": "scheduled", "restarts": 0, "attempts": 0,
+            "due": self.clock(), "created_at": self.clock(),
+        })  # fmt: skip
+        touch(session, "turns")
+
+
+def newest(session: Session, contact_id: str, thread_key: str) -> Conversation | None:
+    """The newest conversation of a person in a thread, locked until commit."""
+    return session.exec(
+        select(Conversation)
+        .where(Conversation.contact_id == contact_id, Conversation.thread_key == thread_key)
+        .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+
+
+def unanswered(session: Session, conversation: Conversation) -> list[Message]:
+    """The customer's words that neither bot nor person has replied to, oldest first. Presses of
+    buttons are not words, except a chosen suggestion."""
+    lines = session.exec(
+        select(Message)
+        .where(
+            Message.conversation_id == conversation.id,
+            col(Message.note).is_(False),
+            col(Message.withdrawn_at).is_(None),
+        )
+        .order_by(col(Message.seq).desc())
+        .limit(50)
+    )
+    found: list[Message] = []
+    for line in lines:
+        if line.author in ("bot", "agent"):
+            break
+        if line.author == "customer" and (line.action or "choose-").startswith("choose-"):
+            found.append(line)
+    return found[::-1]
+
+
+def expect(
+    conversation: Conversation, *, epoch: int | None = None, seen_seq: int | None = None
+) -> None:
+    """Refuse work that was begun on an older view. Raises StaleEpoch or StaleView."""
+    if epoch is not None and epoch != conversation.epoch:
+        raise StaleEpoch(f"epoch {epoch} has passed, it is {conversation.epoch}")
+    if seen_seq is not None and seen_seq < conversation.customer_seq:
+        raise StaleView(conversation.next_seq - 1)
+
+
+def reply_address(conversation: Conversation) -> Address:
+    return Address(
+        channel=conversation.reply_channel,
+        account=conversation.reply_account,
+        chat=conversation.reply_chat,
+        thread=conversation.reply_thread,
+    )
+
+
+def destination(address: Address) -> str:
+    """One comparable string for a place. Ids are opaque, so the separator is one none can hold."""
+    return "\x1f".join((address.channel, address.account, address.chat, address.thread))
+
+
+def language_of(conversation: Conversation) -> Language:
+    return "zh" if conversation.language == "zh" else "en"

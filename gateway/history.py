@@ -1,0 +1,139 @@
+"""Reading a conversation: what its customer may see, and what agents see. Keyset-paged by `seq`."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from gateway.messages import Button, Item, Line, OutboundMessage
+from gateway.models import Delivery, Message
+from rag.types import Citation
+
+PAGE_MAX = 100
+
+
+def items_after(
+    session: Session, contact_id: str, *, thread_key: str = "", after: int = 0,
+    limit: int = PAGE_MAX,
+) -> list[Item]:  # fmt: skip
+    """What a customer has not seen yet, in `seq` order, over all conversations of the thread."""
+    rows = session.exec(
+        select(Message)
+        .where(
+            Message.contact_id == contact_id,
+            Message.thread_key == thread_key,
+            col(Message.note).is_(False),
+            Message.seq > after,
+        )
+        .order_by(col(Message.seq))
+        .limit(min(limit, PAGE_MAX))
+    )
+    return [item_of(row) for row in rows]
+
+
+def changed_since(
+    session: Session, contact_id: str, *, thread_key: str = "", after: int
+) -> list[Item]:
+    """Items up to `after` that were edited or withdrawn after the item at `after` was written.
+
+    A reader who was away gets them again; applying one twice changes nothing, so no second
+    position has to be kept.
+    """
+    written = session.exec(
+        select(func.max(Message.created_at)).where(
+            Message.contact_id == contact_id,
+            Message.thread_key == thread_key,
+            Message.seq <= after,
+        )
+    ).one()
+    if not written:
+        return []
+    rows = session.exec(
+        select(Message)
+        .where(
+            Message.contact_id == contact_id,
+            Message.thread_key == thread_key,
+            col(Message.note).is_(False),
+            Message.seq <= after,
+            (col(Message.edited_at) > written) | (col(Message.withdrawn_at) > written),
+        )
+        .order_by(col(Message.seq))
+        .limit(PAGE_MAX)
+    )
+    return [item_of(row) for row in rows]
+
+
+def transcript(
+    session: Session, conversation_id: str, *, after: int = 0, limit: int = PAGE_MAX
+) -> list[Line]:
+    """The lines of a conversation as agents see them, in `seq` order."""
+    rows = session.exec(
+        select(Message)
+        .where(Message.conversation_id == conversation_id, Message.seq > after)
+        .order_by(col(Message.seq))
+        .limit(min(limit, PAGE_MAX))
+    ).all()
+    states = _delivery_states(session, rows)
+    return [line_of(row, states.get(row.id)) for row in rows]
+
+
+def before(
+    session: Session, conversation_id: str, *, seq: int, limit: int = PAGE_MAX
+) -> list[Line]:
+    """The page of lines that ends just before `seq`, in `seq` order: for scrolling back."""
+    rows = session.exec(
+        select(Message)
+        .where(Message.conversation_id == conversation_id, Message.seq < seq)
+        .order_by(col(Message.seq).desc())
+        .limit(min(limit, PAGE_MAX))
+    ).all()[::-1]
+    states = _delivery_states(session, rows)
+    return [line_of(row, states.get(row.id)) for row in rows]
+
+
+def _delivery_states(session: Session, rows: Sequence[Message]) -> dict[str, str]:
+    ids = [row.id for row in rows if row.author != "customer"]
+    if not ids:
+        return {}
+    found = session.exec(
+        select(Delivery.message_id, Delivery.state)
+        .where(col(Delivery.message_id).in_(ids))
+        .order_by(col(Delivery.id))
+    )
+    return dict(found.all())
+
+
+def item_of(row: Message) -> Item:
+    gone = row.withdrawn_at is not None
+    return Item(
+        seq=row.seq, id=row.id, author=row.author,  # pyright: ignore[reportArgumentType]
+        text="" if gone else row.text, created_at=row.created_at,
+        agent=row.author_name if row.author == "agent" else None,
+        buttons=() if gone else tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
+        citations=() if gone else tuple(Citation(**citation) for citation in row.citations),
+        action=row.action,  # pyright: ignore[reportArgumentType]
+        edited_at=row.edited_at, withdrawn=gone,
+    )  # fmt: skip
+
+
+def line_of(row: Message, delivery: str | None) -> Line:
+    return Line(
+        seq=row.seq, id=row.id, author=row.author,  # pyright: ignore[reportArgumentType]
+        author_id=row.author_id, author_name=row.author_name, text=row.text, note=row.note,
+        mark=row.mark, action=row.action, channel=row.channel,  # pyright: ignore[reportArgumentType]
+        buttons=tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
+        citations=tuple(Citation(**citation) for citation in row.citations),
+        record_id=row.record_id, created_at=row.created_at, edited_at=row.edited_at,
+        withdrawn=row.withdrawn_at is not None,
+        delivery=delivery,  # pyright: ignore[reportArgumentType]
+    )  # fmt: skip
+
+
+def outbound(row: Message) -> OutboundMessage:
+    """A stored message as a channel is to show it."""
+    return OutboundMessage(
+        text=row.text, language="zh" if row.language == "zh" else "en",
+        buttons=tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
+        citations=tuple(Citation(**citation) for citation in row.citations),
+        reply_to=row.reply_to,
+    )  # fmt: skip

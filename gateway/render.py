@@ -1,0 +1,81 @@
+"""Fitting a message to what a channel can show. Pure: the same input gives the same parts, so a
+delivery can be rendered again after a crash and still be part 3 of 5."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+import regex
+
+from gateway.messages import Button, Capabilities, OutboundMessage
+
+_GRAPHEME = regex.compile(r"\X")
+# The best place to pause comes first.
+_BORDERS = ("\n\n", "\n", "。", ". ", "！", "! ", "？", "? ", "；", "; ", "，", ", ", " ")
+BORDER_SHARE_MIN = 0.5  # a border in the first half would leave a stump of a part
+
+
+def fit(message: OutboundMessage, can: Capabilities) -> list[OutboundMessage]:
+    """`message` as the parts that `can` takes, in order; never cut short, never empty.
+
+    Buttons too many become numbered lines; sources become lines where the far end does not read
+    our store. Buttons and files go with the last part.
+    """
+    text, buttons = message.text, message.buttons
+    if message.citations and not can.pulled:
+        text = f"{text}\n\n{_sources(message)}"
+    if len(buttons) > can.buttons_max:
+        text, buttons = f"{text}\n\n{_numbered(buttons)}", ()
+    texts = list(split(text, can.text_units_max, can.unit)) or [""]
+    parts = [
+        replace(message, text=part, buttons=(), attachments=(), citations=()) for part in texts
+    ]
+    citations = message.citations if can.pulled else ()
+    parts[-1] = replace(
+        parts[-1], buttons=buttons, attachments=message.attachments, citations=citations
+    )
+    return parts
+
+
+def units(text: str, unit: Literal["characters", "utf16"]) -> int:
+    """The length of `text` as the channel counts it."""
+    return len(text) if unit == "characters" else len(text.encode("utf-16-le")) // 2
+
+
+def split(text: str, units_max: int, unit: Literal["characters", "utf16"]) -> Iterator[str]:
+    """`text` in pieces of at most `units_max`, at paragraph, sentence or word borders, never inside
+    a grapheme. Joined again they are the text, but for blank borders."""
+    while units(text, unit) > units_max:
+        head = _head(text, units_max, unit)
+        near = len(head) * BORDER_SHARE_MIN
+        borders = (head.rfind(border) + len(border) for border in _BORDERS)
+        cut = next((border for border in borders if border > near), len(head))
+        yield text[:cut].rstrip()
+        text = text[cut:].lstrip()
+    if text:
+        yield text
+
+
+def _head(text: str, units_max: int, unit: Literal["characters", "utf16"]) -> str:
+    """The longest beginning of whole graphemes that fits; an oversized one is cut by force."""
+    taken, used = 0, 0
+    for grapheme in _GRAPHEME.finditer(text):
+        size = units(grapheme.group(), unit)
+        if used + size > units_max:
+            break
+        taken, used = grapheme.end(), used + size
+    if taken:
+        return text[:taken]
+    short = text[:units_max]
+    while units(short, unit) > units_max:
+        short = short[:-1]
+    return short
+
+
+def _sources(message: OutboundMessage) -> str:
+    lines = (f"[{c.n}] {c.title}" + (f" {c.url}" if c.url else "") for c in message.citations)
+    return "\n".join(lines)
+
+
+def _numbered(buttons: tuple[Button, ...]) -> str:
+    return "\n".join(f"{n}. {button.label}" for n, button in enumerate(buttons, 1))

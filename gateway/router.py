@@ -1,0 +1,227 @@
+"""What becomes of a message: who wrote it, which conversation, and who goes on with it.
+
+`receive` is one transaction (T2); the bot's answer, if it is the bot's to give, is a turn of
+`turns.py`.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from gateway import conversations as talk
+from gateway.contacts import contact_of, seen
+from gateway.conversations import CUSTOMER, Conversations, Draft
+from gateway.errors import GatewayError
+from gateway.handoff import (
+    HandOffRules,
+    Told,
+    Words,
+    before_answer,
+)
+from gateway.messages import Address, InboundMessage
+from gateway.models import Conversation, Delivery, Message, Revision
+from gateway.states import State
+from gateway.store import insert_once, touch_conversation
+from rag.language import detect
+from rag.types import Language
+from storage.ids import new_id
+
+EARLIER_MAX = 50  # lines looked back for words that were used before
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Where an inbound message ended up. `repeated`: it had been there before."""
+
+    id: str
+    seq: int
+    repeated: bool = False
+
+
+class OriginalMissing(GatewayError):
+    """An edit or a deletion came before its original: the event is tried again a little later."""
+
+
+class Router:
+    """Takes messages in. One transaction each."""
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        *,
+        words: Sequence[Words],
+        rules: HandOffRules,
+    ) -> None:
+        self._conversations = conversations
+        self._words = words
+        self._rules = rules
+        self._clock = conversations.clock
+        self._phrases = conversations.phrases
+
+    # Taking in (T2)
+
+    def receive(self, session: Session, inbound: InboundMessage) -> Received:
+        """Store a customer's message and decide who goes on. Repeats change nothing."""
+        if inbound.edits or inbound.deletes:  # may carry the very id of what it changes
+            return self._change(session, inbound)
+        if known := self.known(session, inbound):
+            return known
+        now = self._clock()
+        contact = contact_of(session, inbound.address, inbound.sender, now)
+        seen(session, inbound.sender.external_id, now)
+        language = spoken_language(inbound, contact.language)
+        conversation = self._conversations.reach(
+            session, contact, inbound.address.thread, inbound.address, language
+        )
+        conversation.language = spoken_language(inbound, conversation.language)
+        text = inbound.text or self._label(session, conversation, inbound)
+        message = self._conversations.append(session, conversation, Draft(
+            text=text, author=CUSTOMER, action=inbound.action, attachments=inbound.attachments,
+            reply_to=inbound.reply_to, sent_at=inbound.sent_at,
+        ))  # fmt: skip
+        self._arrived(session, conversation, message, inbound)
+        self._route(session, conversation, message, inbound)
+        return Received(message.id, message.seq)
+
+    def known(self, session: Session, inbound: InboundMessage) -> Received | None:
+        """What an earlier copy of this message became."""
+        message = self._placed(session, inbound.address, inbound.external_id)
+        return Received(message.id, message.seq, repeated=True) if message else None
+
+    def _placed(self, session: Session, address: Address, external_id: str) -> Message | None:
+        return session.exec(
+            select(Message)
+            .join(Delivery, col(Delivery.message_id) == col(Message.id))
+            .where(
+                Delivery.surface == address.channel,
+                Delivery.account == address.account,
+                Delivery.chat == address.chat,
+                Delivery.external_id == external_id,
+            )
+        ).first()
+
+    def _arrived(
+        self,
+        session: Session,
+        conversation: Conversation,
+        message: Message,
+        inbound: InboundMessage,
+    ) -> None:
+        now = self._clock()
+        address = inbound.address
+        session.add(Delivery(
+            id=new_id(), message_id=message.id, conversation_id=conversation.id,
+            surface=address.channel, account=address.account, chat=address.chat,
+            thread=address.thread, destination=talk.destination(address),
+            external_id=inbound.external_id, ord=message.seq * talk.PARTS_MAX, state="delivered",
+            due=now, created_at=now,
+        ))  # fmt: skip
+
+    def _label(self, session: Session, conversation: Conversation, inbound: InboundMessage) -> str:
+        """What a pressed button or an unreadable attachment says in the transcript."""
+        language = talk.language_of(conversation)
+        if inbound.action is None:
+            kinds = " ".join(attachment.kind for attachment in inbound.attachments)
+            return self._phrases.say("place.unreadable", language, kind=kinds or "?")
+        offered = offered_labels(session, conversation)
+        return offered.get(inbound.action) or self._phrases.button(inbound.action, language).label
+
+    def _route(
+        self,
+        session: Session,
+        conversation: Conversation,
+        message: Message,
+        inbound: InboundMessage,
+    ) -> None:
+        if conversation.state == State.WAITING and inbound.action == "bot":
+            self._conversations.hand_back(session, conversation, CUSTOMER)
+        if conversation.state != State.BOT or inbound.action in ("bot", "helpful", "not_helpful"):
+            return
+        told = self._told(session, conversation, message, inbound)
+        if why := before_answer(told, self._words, self._rules):
+            self._conversations.hand_over(session, conversation, why, CUSTOMER)
+        else:
+            self._conversations.schedule_turn(session, conversation)
+
+    def _told(
+        self,
+        session: Session,
+        conversation: Conversation,
+        message: Message,
+        inbound: InboundMessage,
+    ) -> Told:
+        now = self._clock()
+        age = now - inbound.sent_at if inbound.sent_at else timedelta(0)
+        recent = session.exec(
+            select(func.count())
+            .select_from(Message)
+            .where(
+                Message.conversation_id == conversation.id,
+                Message.author == "bot",
+                Message.created_at > now - timedelta(minutes=1),
+            )
+        ).one()
+        return Told(
+            text=message.text, action=inbound.action,
+            unreadable=bool(inbound.attachments) and not inbound.text,
+            asked_before=self._asked_before(session, conversation, message),
+            bot_turns_last_minute=recent, minutes_old=age.total_seconds() / 60,
+        )  # fmt: skip
+
+    def _asked_before(self, session: Session, conversation: Conversation, message: Message) -> bool:
+        earlier = session.exec(
+            select(Message.text)
+            .where(
+                Message.conversation_id == conversation.id,
+                Message.author == "customer",
+                Message.seq < message.seq,
+            )
+            .order_by(col(Message.seq).desc())
+            .limit(EARLIER_MAX)
+        ).all()
+        return any(words.asks.search(text) for words in self._words for text in earlier)
+
+    def _change(self, session: Session, inbound: InboundMessage) -> Received:
+        """Apply an edit or a deletion. The old text is kept for agents."""
+        message = self._placed(session, inbound.address, inbound.edits or inbound.deletes or "")
+        if message is None:
+            raise OriginalMissing("the message it changes is not here yet")
+        conversation = session.get_one(Conversation, message.conversation_id)
+        now = self._clock()
+        if inbound.deletes:
+            message.withdrawn_at = message.withdrawn_at or now
+        elif message.text != inbound.text:
+            key = hashlib.sha256(message.text.encode()).hexdigest()
+            insert_once(session, Revision, {
+                "id": new_id(), "message_id": message.id, "key": key, "text": message.text,
+                "created_at": now,
+            })  # fmt: skip
+            message.text, message.edited_at = inbound.text, now
+        session.add(message)
+        touch_conversation(session, conversation)
+        return Received(message.id, message.seq)
+
+
+def spoken_language(inbound: InboundMessage, before: str | None) -> Language:
+    """The language to answer in: that of the words if they say it clearly, else as before."""
+    known: Language = "zh" if before == "zh" else "en"
+    if inbound.action is not None or not inbound.text:
+        return inbound.sender.language or known if before is None else known
+    told = detect(inbound.text)
+    few_latin_words = told == "en" and len(inbound.text.split()) < 3  # "ok", "iPhone 15"
+    return known if before is not None and few_latin_words else told
+
+
+def offered_labels(session: Session, conversation: Conversation) -> Mapping[str, str]:
+    """The labels of the buttons under the bot's newest line: what a pressed choice means."""
+    buttons: Sequence[dict[str, str]] | None = session.exec(
+        select(col(Message.buttons))
+        .where(Message.conversation_id == conversation.id, Message.author == "bot")
+        .order_by(col(Message.seq).desc())
+        .limit(1)
+    ).first()
+    return {button["action"]: button["label"] for button in buttons or ()}

@@ -1,0 +1,105 @@
+"""The gateway's store: transactions that are announced once they are committed, and the few SQL
+forms that differ between the two databases."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Connection, Table, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel
+
+from gateway.feed import Feed
+from gateway.models import Conversation
+from storage.database import Database
+
+T = TypeVar("T")
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations" / "gateway"
+
+TRIGGERS = {
+    "sqlite": (
+        """CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+           BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END""",
+        """CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+           BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END""",
+        """CREATE TRIGGER attempt_no_update BEFORE UPDATE ON attempt
+           BEGIN SELECT RAISE(ABORT, 'attempt is append-only'); END""",
+        """CREATE TRIGGER delivery_final BEFORE UPDATE OF state ON delivery
+           WHEN OLD.state IN ('delivered', 'failed', 'unknown', 'cancelled')
+                AND NEW.state <> OLD.state
+           BEGIN SELECT RAISE(ABORT, 'a final delivery state is final'); END""",
+    ),
+    "postgresql": (
+        """CREATE FUNCTION tandem_refuse() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = '23514'; END $$""",
+        """CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit
+           FOR EACH ROW EXECUTE FUNCTION tandem_refuse('audit is append-only')""",
+        """CREATE TRIGGER attempt_no_update BEFORE UPDATE ON attempt
+           FOR EACH ROW EXECUTE FUNCTION tandem_refuse('attempt is append-only')""",
+        """CREATE TRIGGER delivery_final BEFORE UPDATE OF state ON delivery FOR EACH ROW
+           WHEN (OLD.state IN ('delivered', 'failed', 'unknown', 'cancelled')
+                 AND NEW.state <> OLD.state)
+           EXECUTE FUNCTION tandem_refuse('a final delivery state is final')""",
+    ),
+}
+"""What constraints cannot say. Part of the first migration."""
+
+
+class Store:
+    """A database whose commits are announced: `touch` in a transaction, hints after its commit."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self.database = database
+        self.feed = feed
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """The value of `work`, committed; then its hints. Raises like `Database.write`."""
+
+        def run(session: Session) -> tuple[T, set[str]]:
+            session.info.clear()  # one session serves a whole group of transactions
+            value = work(session)
+            return value, set(session.info.get("topics", ()))
+
+        value, topics = await self.database.write(run)
+        self.feed.publish(topics)
+        return value
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        return await self.database.read(work)
+
+
+def touch(session: Session, *topics: str) -> None:
+    """Announce `topics` after this transaction commits (in any process that shares the feed)."""
+    session.info.setdefault("topics", set()).update(topics)
+
+
+def touch_conversation(session: Session, conversation: Conversation) -> None:
+    touch(session, f"contact:{conversation.contact_id}", f"conversation:{conversation.id}", "inbox")
+
+
+def insert_once(session: Session, table: type[SQLModel], row: Mapping[str, Any]) -> bool:
+    """Insert unless a unique key is taken; whether it was inserted."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    target = cast("Table", inspect(table).local_table)
+    key = next(iter(target.primary_key))
+    insert = dialect.insert(target).values(**row).on_conflict_do_nothing().returning(key)
+    return session.connection().execute(insert).first() is not None
+
+
+def lock_conversation(session: Session, conversation_id: str) -> Conversation | None:
+    """The row, locked until commit on PostgreSQL; SQLite has one writer anyway."""
+    return session.get(Conversation, conversation_id, with_for_update=True, populate_existing=True)
+
+
+def create_triggers(connection: Connection) -> None:
+    """The triggers of `TRIGGERS`; part of the first migration."""
+    for statement in TRIGGERS[connection.dialect.name]:
+        connection.execute(text(statement))
+
+
+def migrate(url: str) -> None:
+    """Bring the gateway's store up to date. Raises SchemaTooNew. Blocks."""
+    from storage.migrate import upgrade
+
+    upgrade(url, MIGRATIONS)

@@ -1,0 +1,319 @@
+"""The bot's turn: three steps, none of which holds a transaction while it thinks.
+
+`start` (T3) takes a picture of the conversation; thinking asks the librarian; `finish` (T4) says
+it, or refuses what was made for an older owner, before a newer message, or from withdrawn
+knowledge. Whatever breaks, a person is called: silence is not an outcome.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlmodel import Session, col, select
+
+from gateway import conversations as talk
+from gateway.conversations import BOT, SYSTEM, Conversations, Draft
+from gateway.handoff import HandOffRules, HandOver, Reply, Signal, Told, after_answer, before_answer
+from gateway.messages import Action, Button
+from gateway.models import Conversation, KnowledgeFloor, Message, Turn
+from gateway.ports import Answerer
+from gateway.states import State
+from gateway.store import Store, lock_conversation, touch
+from rag.turns import TurnKind, classify_turn
+from rag.types import Answer, Language, Question, Reason
+from rag.types import Turn as Spoken
+from storage.failpoints import reach, reach_async
+
+log = structlog.get_logger()
+
+_COURTESIES: Mapping[TurnKind, str] = {
+    "greeting": "courtesy.hello",
+    "thanks": "courtesy.thanks",
+    "small_talk": "courtesy.other",
+    "question": "courtesy.other",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnLimits:
+    """Times and counts of a bot's turn."""
+
+    answer_wait_s: float = 45.0
+    alike_wait_s: float = 3.0
+    lease_s: float = 30.0
+    heartbeat_s: float = 10.0
+    restarts_max: int = 2  # by newer messages; then what is there is said, and a new turn follows
+    attempts_max: int = 3  # crashes and failures of one turn before a person is called
+    history_max: int = 20
+    text_to_bot_max: int = 8_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a turn was started with."""
+
+    turn_id: str
+    fence: int
+    epoch: int
+    conversation_id: str
+    contact_id: str
+    upto_seq: int
+    restarts: int
+    question: Question
+    earlier: tuple[str, ...]
+    declines: int
+    offers: int
+
+
+class Turns:
+    """Lets the bot answer conversations that are the bot's."""
+
+    def __init__(
+        self,
+        store: Store,
+        conversations: Conversations,
+        answerer: Answerer,
+        *,
+        rules: HandOffRules,
+        limits: TurnLimits,
+    ) -> None:
+        self._store = store
+        self._conversations = conversations
+        self._answerer = answerer
+        self._rules = rules
+        self._limits = limits
+        self.clock = conversations.clock
+        self._phrases = conversations.phrases
+
+    async def handle(self, turn_id: str) -> None:
+        """Let the bot answer one open turn. Whatever happens, the customer hears something."""
+        snapshot = await self._store.write(lambda session: self._start(session, turn_id))
+        if snapshot is None:
+            return
+        await reach_async("B1")
+        topics = (f"contact:{snapshot.contact_id}",)
+        self._store.feed.publish(topics, {"type": "typing", "author": "bot"})
+        heartbeat = asyncio.create_task(self._heartbeat(snapshot))
+        try:
+            reply, answer = await self._think(snapshot)
+        finally:
+            heartbeat.cancel()
+        await reach_async("B5")
+        again = await self._store.write(
+            lambda session: self._finish(session, snapshot, reply, answer)
+        )
+        if again:
+            self._store.feed.publish(("turns",))
+
+    def _start(self, session: Session, turn_id: str) -> Snapshot | None:
+        """T3: take the turn and a picture of the conversation, or None if it is not to be run."""
+        now = self.clock()
+        turn = session.get(Turn, turn_id, with_for_update=True, populate_existing=True)
+        if turn is None or turn.state != "scheduled":
+            return None
+        conversation = lock_conversation(session, turn.conversation_id)
+        asked = talk.unanswered(session, conversation) if conversation else []
+        if conversation is None or conversation.state != State.BOT or not asked:
+            turn.state = "done"
+            session.add(turn)
+            return None
+        if turn.attempts >= self._limits.attempts_max:
+            self._give_up(session, conversation, turn)
+            return None
+        turn.state, turn.attempts = "running", turn.attempts + 1
+        turn.epoch, turn.upto_seq = conversation.epoch, conversation.customer_seq
+        turn.lease = now + timedelta(seconds=self._limits.lease_s)
+        session.add(turn)
+        return self._snapshot(session, conversation, turn, asked)
+
+    def _give_up(self, session: Session, conversation: Conversation, turn: Turn) -> None:
+        turn.state = "failed"
+        session.add(turn)
+        session.flush()
+        why = HandOver((Signal("failed", f"{turn.attempts} attempts"),))
+        self._conversations.hand_over(session, conversation, why, SYSTEM)
+
+    def _snapshot(
+        self, session: Session, conversation: Conversation, turn: Turn, asked: list[Message]
+    ) -> Snapshot:
+        lines = _recent(session, conversation, before=asked[0].seq, limit=self._limits.history_max)
+        text = "\n".join(line.text for line in asked)[-self._limits.text_to_bot_max :]
+        kinds = [line.reply_kind for line in reversed(lines) if line.author == "bot"]
+        return Snapshot(
+            turn_id=turn.id, fence=turn.attempts, epoch=turn.epoch, upto_seq=turn.upto_seq,
+            conversation_id=conversation.id, contact_id=conversation.contact_id,
+            restarts=turn.restarts,
+            question=Question(
+                text=text, language=talk.language_of(conversation), history=_history(lines)
+            ),
+            earlier=tuple(line.text for line in lines if line.author == "customer"),
+            declines=_in_a_row(kinds, "decline"), offers=_in_a_row(kinds, "offer"),
+        )  # fmt: skip
+
+    async def _heartbeat(self, snapshot: Snapshot) -> None:
+        def extend(session: Session) -> None:
+            turn = session.get(Turn, snapshot.turn_id)
+            if turn is not None and (turn.state, turn.attempts) == ("running", snapshot.fence):
+                turn.lease = self.clock() + timedelta(seconds=self._limits.lease_s)
+                session.add(turn)
+
+        while True:
+            await asyncio.sleep(self._limits.heartbeat_s)
+            await self._store.write(extend)
+
+    async def _think(self, snapshot: Snapshot) -> tuple[Reply, Answer | None]:
+        """What to say, with no transaction open. A broken bot calls a person."""
+        try:
+            if why := await self._repeated(snapshot):
+                return Reply("hand_over", why), None
+            async with asyncio.timeout(self._limits.answer_wait_s):
+                answer = await self._answerer.answer(snapshot.question)
+        except Exception as error:
+            log.warning("answer_failed", turn=snapshot.turn_id, error=type(error).__name__)
+            return Reply("hand_over", HandOver((Signal("failed", type(error).__name__),))), None
+        reply = after_answer(
+            answer, self._rules, declines=snapshot.declines, offers=snapshot.offers
+        )
+        return reply, answer
+
+    async def _repeated(self, snapshot: Snapshot) -> HandOver | None:
+        if len(snapshot.earlier) + 1 < self._rules.repeats_max:
+            return None
+        try:
+            async with asyncio.timeout(self._limits.alike_wait_s):
+                alike = await self._answerer.alike(snapshot.question.text, snapshot.earlier)
+        except Exception as error:  # a courtesy check: the answer itself may still work
+            log.info("alike_failed", error=type(error).__name__)
+            return None
+        return before_answer(Told(text="", alike=alike), (), self._rules)
+
+    def _finish(
+        self, session: Session, snapshot: Snapshot, reply: Reply, answer: Answer | None
+    ) -> bool:
+        """T4: say it, or discard it. Whether the turn is to be run (again)."""
+        turn = session.get(Turn, snapshot.turn_id, with_for_update=True, populate_existing=True)
+        conversation = lock_conversation(session, snapshot.conversation_id)
+        if turn is None or conversation is None:
+            return False
+        if (turn.state, turn.attempts) != ("running", snapshot.fence):
+            return False  # somebody took over, or another worker has the turn by now
+        if conversation.epoch != snapshot.epoch:
+            return False
+        reach("B6")
+        if self._is_stale(session, conversation, snapshot, answer):
+            self._restart(session, turn)
+            return True
+        newer = conversation.customer_seq > snapshot.upto_seq
+        turn.state, turn.record_id = "done", answer.record_id if answer else None
+        session.add(turn)
+        session.flush()
+        self._act(session, conversation, reply, answer, snapshot.question.text)
+        if newer and conversation.state == State.BOT:
+            self._conversations.schedule_turn(session, conversation)
+        reach("B7")
+        return newer
+
+    def _is_stale(
+        self, session: Session, conversation: Conversation, snapshot: Snapshot,
+        answer: Answer | None,
+    ) -> bool:  # fmt: skip
+        newer = conversation.customer_seq > snapshot.upto_seq
+        withdrawn = answer is not None and answer.knowledge_version < floor(session)
+        return withdrawn or (newer and snapshot.restarts < self._limits.restarts_max)
+
+    def _restart(self, session: Session, turn: Turn) -> None:
+        turn.state, turn.restarts = "scheduled", turn.restarts + 1
+        turn.attempts -= 1  # it did not fail
+        turn.lease = None
+        session.add(turn)
+        touch(session, "turns")
+
+    def _act(
+        self, session: Session, conversation: Conversation, reply: Reply, answer: Answer | None,
+        asked: str,
+    ) -> None:  # fmt: skip
+        if reply.kind == "hand_over" and reply.hand_over is not None:
+            self._conversations.hand_over(session, conversation, reply.hand_over, BOT)
+        elif answer is not None:
+            draft = self._draft(reply, answer, talk.language_of(conversation), asked)
+            self._conversations.say(session, conversation, draft)
+
+    def _draft(self, reply: Reply, answer: Answer, language: Language, asked: str) -> Draft:
+        text, buttons = answer.text, self._buttons(("helpful", "not_helpful", "human"), language)
+        citations = answer.citations
+        if reply.kind == "offer":
+            text = self._phrases.say("answer.suggest", language)
+            buttons = (*_choices(answer.suggestions), *self._buttons(("human",), language))
+        elif reply.kind == "decline":
+            text = self._phrases.say(_decline_key(answer), language)
+            buttons = self._buttons(("human",), language)
+        elif reply.kind == "courtesy":
+            text = self._phrases.say(_COURTESIES[classify_turn(asked)], language)
+            buttons = ()
+        return Draft(
+            text=text, author=BOT, buttons=buttons, reply_kind=reply.kind,
+            citations=citations if reply.kind == "say" else (), record_id=answer.record_id or None,
+        )  # fmt: skip
+
+    def _buttons(self, actions: tuple[Action, ...], language: Language) -> tuple[Button, ...]:
+        return tuple(self._phrases.button(action, language) for action in actions)
+
+
+def floor(session: Session) -> int:
+    """Answers read from an older version of the knowledge base must not be sent."""
+    row = session.get(KnowledgeFloor, 1)
+    return row.version if row else 0
+
+
+def raise_floor(session: Session, version: int) -> None:
+    """Raised before a withdrawal commits in the librarian's store (P27). It never sinks."""
+    row = session.get(KnowledgeFloor, 1, with_for_update=True) or KnowledgeFloor(id=1)
+    row.version = max(row.version, version)
+    session.add(row)
+
+
+def _recent(
+    session: Session, conversation: Conversation, *, before: int, limit: int
+) -> list[Message]:
+    rows = session.exec(
+        select(Message)
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.seq < before,
+            col(Message.note).is_(False),
+            col(Message.withdrawn_at).is_(None),
+            col(Message.author).in_(("customer", "bot", "agent")),
+        )
+        .order_by(col(Message.seq).desc())
+        .limit(limit)
+    ).all()
+    return list(rows[::-1])
+
+
+def _history(lines: Sequence[Message]) -> tuple[Spoken, ...]:
+    return tuple(Spoken(line.author, line.text) for line in lines)  # pyright: ignore[reportArgumentType]
+
+
+def _in_a_row(kinds: Sequence[str | None], kind: str) -> int:
+    count = 0
+    for one in kinds:
+        if one not in ("decline", "offer"):
+            break
+        count += one == kind
+    return count
+
+
+def _choices(suggestions: tuple[str, ...]) -> tuple[Button, ...]:
+    actions: tuple[Action, ...] = ("choose-1", "choose-2", "choose-3")
+    return tuple(Button(label, action) for label, action in zip(suggestions, actions, strict=False))
+
+
+def _decline_key(answer: Answer) -> str:
+    reasons = answer.decision.reasons
+    if Reason.OTHER_LANGUAGE in reasons:
+        return "answer.decline_other_language"
+    if Reason.FAR_OUT_OF_SCOPE in reasons:
+        return "answer.decline_far"
+    return "answer.decline"

@@ -1,0 +1,1 @@
+"""Question in, cited answer or an honest refusal out. Knows nothing of conversations."""

@@ -1,0 +1,91 @@
+"""What rag needs from the world. Each port has a twin that ships with the product."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.types import TextKind
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors. Implementations: `SentenceEmbedder`; twin: `HashEmbedder`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names model, revision and weights: vectors of two fingerprints are never compared."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def embed(self, texts: Sequence[str], kind: TextKind) -> Vectors:
+        """One row of length 1 per text, float32. Blocks: callers run it in a thread."""
+        ...
+
+    def unknown_share(self, text: str) -> float:
+        """Share of the text's tokens, 0..1, that the model has no entry for."""
+        ...
+
+    def count_tokens(self, text: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A vector found: its id and its cosine with the question, -1..1."""
+
+    id: str
+    cosine: float
+
+
+class Index(Protocol):
+    """Vectors by id. A cache: SQL can rebuild it. Implementation: `ChromaIndex`; twin: `MemoryIndex`.
+
+    Every verb raises IndexUnavailable when the index cannot be trusted to have done it.
+    """
+
+    async def put(self, vectors: Mapping[str, npt.NDArray[np.float32]]) -> None: ...
+
+    async def remove(self, ids: Sequence[str]) -> None: ...
+
+    async def near(self, vectors: Vectors, *, limit: int) -> list[list[Near]]:
+        """For each row of `vectors`, the nearest ids, best first."""
+        ...
+
+    async def check(self, sample: Mapping[str, npt.NDArray[np.float32]], *, total: int) -> int:
+        """How many of `sample` do not come back as themselves, plus the difference in count from
+        `total`. 0 means healthy."""
+        ...
+
+    async def reset(self) -> None:
+        """Throw everything away and start empty, even if what is there cannot be opened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLimits:
+    """Of one completion."""
+
+    answer_tokens_max: int = 1_500
+    first_token_wait_s: float = 15.0
+    idle_wait_s: float = 20.0
+    total_wait_s: float = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMessage:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class LanguageModel(Protocol):
+    """Messages to text, streamed. Twins: `Extractive` answers from the passages alone, `Scripted`
+    says what a test told it to."""
+
+    def complete(
+        self, messages: Sequence[ModelMessage], limits: ModelLimits
+    ) -> AsyncIterator[str]: ...

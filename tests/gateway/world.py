@@ -1,0 +1,226 @@
+"""A whole gateway over a real database: only the librarian and the agents' screens are twins."""
+
+import asyncio
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sqlmodel import Session, col, select
+
+from channels.memory import MemoryChannel
+from gateway.conversations import Actor, Conversations
+from gateway.feed import Feed
+from gateway.handoff import HandOffRules, HandOver, Words
+from gateway.history import items_after
+from gateway.ingress import Ingress
+from gateway.messages import (
+    Action,
+    Address,
+    Capabilities,
+    InboundMessage,
+    Item,
+    OutboundMessage,
+    RawEvent,
+    Receipt,
+    Sender,
+)
+from gateway.models import Conversation, Message
+from gateway.outbox import Outbox, OutboxLimits
+from gateway.phrases import Phrases, make_phrases
+from gateway.router import Received, Router
+from gateway.store import Store
+from gateway.turns import TurnLimits, Turns
+from gateway.worker import Worker, WorkerLimits
+from rag.types import Answer, Citation, Decision, Question, Reason
+from storage.database import Database
+from tests.conftest import TurnedClock
+
+T = TypeVar("T")
+CONFIG = Path(__file__).parents[2] / "config"
+ANA = Actor(kind="agent", id="ana", name="Ana")
+BEN = Actor(kind="agent", id="ben", name="Ben")
+
+
+def phrases() -> Phrases:
+    return make_phrases({
+        language: tomllib.loads((CONFIG / f"phrases/{language}.toml").read_text())
+        for language in ("en", "zh")
+    })  # fmt: skip
+
+
+def words() -> list[Words]:
+    raw = [tomllib.loads((CONFIG / f"signals/{one}.toml").read_text()) for one in ("en", "zh")]
+    return [Words.from_lists(one["asked"], one["how"]) for one in raw]
+
+
+def answered(text: str = "Within 30 days [1].", *, version: int = 0) -> Answer:
+    """An answer with one source."""
+    return Answer(
+        text=text, language="en", verdict="answered", knowledge_version=version, record_id="r1",
+        citations=(Citation(n=1, title="Returns", source="returns.md", url=None, quote="30 days"),),
+        decision=_decision("answer", Reason.CONFIDENT, p=0.9),
+    )  # fmt: skip
+
+
+def declined(reason: Reason = Reason.NO_PASSAGE) -> Answer:
+    """A refusal to answer."""
+    return Answer(text="", language="en", verdict="out_of_scope", citations=(),
+                  decision=_decision("decline", reason, p=0.1))  # fmt: skip
+
+
+def unsure(*suggestions: str) -> Answer:
+    """An answer from the band between."""
+    return Answer(text="", language="en", verdict="unsure", citations=(), suggestions=suggestions,
+                  decision=_decision("suggest", Reason.BETWEEN, p=0.5))  # fmt: skip
+
+
+def _decision(action: str, reason: Reason, *, p: float) -> Decision:
+    return Decision(action=action, p=p, t_answer=0.7, t_suggest=0.4,  # pyright: ignore[reportArgumentType]
+                    reasons=(reason,), calibration_id="c1")  # fmt: skip
+
+
+class ScriptedAnswerer:
+    """Says what the test told it to. `gate` holds every answer back until it is opened."""
+
+    def __init__(self) -> None:
+        self.reply: Callable[[Question], Answer] = lambda _: answered()
+        self.similarity: Callable[[str, str], float] = lambda a, b: float(a == b)
+        self.asked: list[Question] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def answer(self, question: Question) -> Answer:
+        self.asked.append(question)
+        await self.gate.wait()
+        return self.reply(question)
+
+    async def alike(self, text: str, others: Sequence[str]) -> list[float]:
+        return [self.similarity(text, other) for other in others]
+
+
+class ListInbox:
+    """The twin of the agent inbox: lists of what it was told."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, HandOver]] = []
+        self.shown: list[str] = []
+        self.moves: list[str] = []
+
+    def open(self, session: Session, conversation: Conversation, why: HandOver) -> int:
+        if conversation.id not in [one for one, _ in self.opened]:
+            self.opened.append((conversation.id, why))
+        return len(self.opened)
+
+    def show(self, session: Session, message: Message) -> None:
+        self.shown.append(message.text)
+
+    def moved(self, session: Session, conversation: Conversation) -> None:
+        self.moves.append(conversation.state)
+
+
+class PulledChannel:
+    """A channel whose customers read our own store, as the web's do."""
+
+    name = "web"
+    capabilities = Capabilities(
+        text_units_max=40_000, buttons_max=10, markup="markdown", pulled=True
+    )
+
+    def routes(self) -> Sequence[object]:
+        return ()
+
+    def parse(self, event: RawEvent) -> InboundMessage | None:
+        return customer_message(event.body.decode(), external_id=event.external_id)
+
+    async def run(self, receive: object) -> None:
+        return
+
+    async def send(self, address: Address, message: OutboundMessage) -> Receipt:
+        raise AssertionError("a pulled channel is never sent to")
+
+
+def customer_message(
+    text: str, *, external_id: str, visitor: str = "v1", action: Action | None = None
+) -> InboundMessage:
+    return InboundMessage(
+        address=Address(channel="web", account="main", chat=visitor), external_id=external_id,
+        sender=Sender(external_id=visitor), text=text, action=action,
+    )  # fmt: skip
+
+
+class World:
+    """The gateway's parts, wired as the composition root does."""
+
+    def __init__(self, database: Database, clock: TurnedClock) -> None:
+        self.clock = clock
+        self.answerer = ScriptedAnswerer()
+        self.inbox = ListInbox()
+        self.memory = MemoryChannel()
+        self.channels = {"web": PulledChannel(), "memory": self.memory}
+        self.store = Store(database, Feed())
+        capabilities = {name: channel.capabilities for name, channel in self.channels.items()}
+        self.conversations = Conversations(clock, phrases(), self.inbox, capabilities)
+        rules = HandOffRules()
+        self.router = Router(self.conversations, words=words(), rules=rules)
+        self.ingress = Ingress(self.store, self.router, clock)
+        self.turns = Turns(
+            self.store, self.conversations, self.answerer, rules=rules, limits=TurnLimits()
+        )
+        self.outbox = Outbox(self.store, self.channels, clock, OutboxLimits())
+        self.worker = Worker(
+            self.store, self.router, self.turns, self.outbox,
+            channels=self.channels, limits=WorkerLimits(retry_s=0.0),
+        )  # fmt: skip
+        self._count = 0
+
+    async def write_in(
+        self, text: str, *, visitor: str = "v1", action: Action | None = None
+    ) -> Received:
+        """A customer on the web says something; the bot has not been given a turn yet."""
+        self._count += 1
+        message_id = f"{visitor}:{self._count}"
+        message = customer_message(text, external_id=message_id, visitor=visitor, action=action)
+        event = RawEvent(
+            channel="web", account="main", external_id=message_id,
+            body=f"{text}|{message.action}".encode(),
+        )  # fmt: skip
+        return await self.ingress.take(event, message)
+
+    async def ask(
+        self, text: str, *, visitor: str = "v1", action: Action | None = None
+    ) -> list[Item]:
+        """A customer says something, everything settles; what they see since."""
+        received = await self.write_in(text, visitor=visitor, action=action)
+        await self.worker.settle()
+        return await self.seen(visitor, after=received.seq)
+
+    async def seen(self, visitor: str = "v1", after: int = 0) -> list[Item]:
+        conversation = await self.conversation(visitor)
+        return await self.store.read(
+            lambda session: items_after(session, conversation.contact_id, after=after)
+        )
+
+    async def conversation(self, visitor: str = "v1") -> Conversation:
+        def find(session: Session) -> Conversation:
+            return (
+                session.exec(
+                    select(Conversation)
+                    .where(Conversation.reply_chat == visitor)
+                    .order_by(col(Conversation.id).desc())
+                ).first()
+                or _missing()
+            )
+
+        return await self.store.read(find)
+
+    async def act(self, verb: Callable[[Session, Conversation], T], visitor: str = "v1") -> T:
+        """Let somebody do something to a visitor's conversation, in one transaction."""
+        found = await self.conversation(visitor)
+        return await self.store.write(
+            lambda session: verb(session, session.get_one(Conversation, found.id))
+        )
+
+
+def _missing() -> Conversation:
+    raise LookupError("the visitor has no conversation")
