@@ -43,7 +43,12 @@ class Ingress:
         """
         now = self._clock()
         reach("I3")
-        await self._store.write(lambda session: keep_event(session, event, now))
+
+        def keep(session: Session) -> None:
+            keep_event(session, event, now)
+            touch(session, "events")
+
+        await self._store.write(keep)
         reach("I4")
 
     async def take(self, event: RawEvent, message: InboundMessage) -> Received:
@@ -69,6 +74,7 @@ class Ingress:
                 received = self._router.receive(session, message)
                 finish_event(session, event, "done")
         except Exception as error:  # the raw event stays: nothing accepted is lost
+            touch(session, "events")
             return _Unread(error)
         return received
 
@@ -84,7 +90,6 @@ class Ingress:
 
 def keep_event(session: Session, event: RawEvent, now: datetime) -> bool:
     """Insert a raw event unless it is there; whether it was new."""
-    touch(session, "events")
     return insert_once(session, InboxEvent, {
         "id": new_id(), "channel": event.channel, "account": event.account,
         "external_id": event.external_id, "headers": dict(event.headers), "body": event.body,

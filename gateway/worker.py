@@ -72,9 +72,13 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled; what is in flight then is finished by `close`."""
         async with self._store.feed.subscribe("events", "turns") as hints:
+            swept_at = self._clock()
             while True:
                 try:
-                    await self.sweep()
+                    await self.admit()
+                    if self._clock() - swept_at >= timedelta(seconds=self._limits.sweep_s):
+                        swept_at = self._clock()
+                        await self.reclaim()
                 except DatabaseError as error:  # the store is down: customers get 503 meanwhile
                     log.warning("sweep_failed", error=str(error))
                 await hints.wait(self._limits.sweep_s)
@@ -94,16 +98,18 @@ class Worker:
         await self._store.write(expire)
         await self._outbox.reclaim(everything=everything)
 
-    async def sweep(self) -> int:
+    async def admit(self) -> int:
         """Start everything that waits in the database and is not at work already; how much."""
-        await self.reclaim()
         return await self._admit_events() + await self._admit_turns()
 
     async def settle(self) -> None:
-        """Sweep until nothing is left to do. For tests, the demo and an orderly stop."""
-        while await self.sweep() + await self._outbox.drain() or self._at_work():
-            if self._at_work():
-                await asyncio.wait(self._at_work())
+        """Work until nothing is left to do. For tests and the demo."""
+        while True:
+            at_work = self._at_work()  # what ends during this pass may leave something to do
+            if at_work:
+                await asyncio.wait(at_work)
+            if not await self.admit() + await self._outbox.drain() and not at_work:
+                return
 
     async def close(self, *, within_s: float) -> None:
         """Let what is in flight finish, then cancel the rest: the next start takes it up."""

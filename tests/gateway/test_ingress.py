@@ -84,7 +84,7 @@ async def test_an_edit_before_its_original_ends_in_the_same_state(world: World) 
     """The edit is tried again until its original is there; the old text is kept."""
     edit = world.memory.event_of(chat="c1", id="m1", event_id="e2", edits="m1", text="after")
     await world.ingress.store(edit)
-    await world.worker.sweep()
+    await world.worker.admit()
     await asyncio.wait(world.worker._at_work())
     await world.ingress.store(world.memory.event_of(chat="c1", id="m1", text="before"))
     await world.worker.settle()

@@ -137,7 +137,7 @@ async def test_lines_that_come_while_the_bot_thinks_get_one_answer(world: World)
     """Five lines in a row are read together; the answer to fewer is discarded."""
     world.answerer.gate.clear()
     await world.write_in("My order")
-    await world.worker.sweep()
+    await world.worker.admit()
     for line in ("number 17", "is late", "where", "is it?"):
         await world.write_in(line)
     world.answerer.gate.set()

@@ -36,7 +36,7 @@ async def test_after_a_take_over_the_bots_finished_answer_is_discarded(world: Wo
     """An answer that was being made when Ana claimed never reaches the customer."""
     world.answerer.gate.clear()
     await world.write_in("How long?")
-    await world.worker.sweep()
+    await world.worker.admit()
     await world.act(lambda s, c: world.conversations.claim(s, c, ANA))
     world.answerer.gate.set()
     await world.worker.settle()
@@ -48,10 +48,10 @@ async def test_the_bots_unsent_text_is_cancelled_by_a_take_over(world: World) ->
     """A bot's text that still waits to be sent is withdrawn in the transaction of the claim."""
     event = world.memory.event_of(chat="c1", text="How long?")
     await world.ingress.store(event)
-    await world.worker.sweep()
+    await world.worker.admit()
     while world.worker._at_work():
         await asyncio.wait(world.worker._at_work())
-        await world.worker.sweep()
+        await world.worker.admit()
     await world.act(lambda s, c: world.conversations.claim(s, c, ANA), visitor="c1")
     await world.outbox.drain()
 

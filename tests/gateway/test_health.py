@@ -1,0 +1,69 @@
+"""Health that a load balancer and a person can believe."""
+
+import asyncio
+
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from gateway.http import Health, HealthLimits, Probe, health_routes
+from tests.gateway.world import World
+
+
+async def ask(world: World, *, stopping: bool = False, librarian: Probe | None = None):
+    """The status code and body of /health/ready."""
+    stop = asyncio.Event()
+    if stopping:
+        stop.set()
+    health = Health(
+        world.store, world.clock, stop, limits=HealthLimits(),
+        stands_in={"librarian": librarian} if librarian else {},
+    )  # fmt: skip
+    async with AsyncTestClient(Litestar(health_routes(health), openapi_config=None)) as client:
+        reply = await client.get("/health/ready")
+        return reply.status_code, reply.json()
+
+
+async def test_a_working_gateway_is_ready(world: World) -> None:
+    """Every part is named and ok."""
+    code, body = await ask(world)
+
+    assert (code, body["status"]) == (200, "ready")
+    assert body["parts"] == {"store": "ok", "queues": "ok"}
+
+
+async def test_work_that_lies_around_makes_it_red_and_is_named(world: World) -> None:
+    """An event that nobody read for a minute is a broken promise."""
+    await world.ingress.store(world.memory.event_of(chat="c1", text="anybody?"))
+    world.clock.turn(seconds=61)
+    code, body = await ask(world)
+
+    assert (code, body["status"]) == (503, "down")
+    assert body["parts"]["queues"] == "an event waiting for 61 s"
+
+
+async def test_without_the_librarian_people_still_answer_so_it_is_degraded(world: World) -> None:
+    """The chat stays in rotation, and the reason is there to read."""
+
+    async def down() -> str:
+        raise ConnectionRefusedError("no socket")
+
+    code, body = await ask(world, librarian=down)
+
+    assert (code, body["status"]) == (200, "degraded")
+    assert body["parts"]["librarian"] == "ConnectionRefusedError: no socket"
+
+
+async def test_a_store_that_is_gone_makes_it_red(world: World) -> None:
+    """No 2xx can be promised without it."""
+    await asyncio.to_thread(world.store.database.close)
+    code, body = await ask(world)
+
+    assert (code, body["status"]) == (503, "down")
+    assert body["parts"]["store"] != "ok"
+
+
+async def test_a_stopping_server_says_so(world: World) -> None:
+    """Traffic goes elsewhere before the last request is answered."""
+    code, body = await ask(world, stopping=True)
+
+    assert (code, body["parts"]["server"]) == (503, "it is stopping")
