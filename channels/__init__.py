@@ -107,9 +107,7 @@ def check_sections(sections: Mapping[str, Mapping[str, Any]]) -> Checked:
     return checked
 
 
-def open_channels(
-    sections: Mapping[str, Mapping[str, Any]], parts: Parts
-) -> dict[str, Channel]:
+def open_channels(sections: Mapping[str, Mapping[str, Any]], parts: Parts) -> dict[str, Channel]:
     """The enabled channels, built but not running. Raises BadSections."""
     return {
         name: module.build(settings, parts)

@@ -92,7 +92,10 @@ class Button:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundMessage:
-    """What is to be shown. `render.fit` degrades it to what the channel can."""
+    """What is to be shown. `render.fit` degrades it to what the channel can.
+
+    `delivery_id` is set by the outbox: a far end that keeps it can be asked what arrived.
+    """
 
     text: str
     language: Language = "en"
@@ -100,6 +103,7 @@ class OutboundMessage:
     attachments: tuple[Attachment, ...] = ()
     citations: tuple[Citation, ...] = ()
     reply_to: str | None = None
+    delivery_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ A row found in `sending` after a crash is ambiguous: it is never simply sent aga
 import asyncio
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -191,7 +191,8 @@ class Outbox:
 
     def _part(self, session: Session, row: Delivery) -> OutboundMessage:
         message = session.get_one(Message, row.message_id)
-        return fit(outbound(message), self._capabilities(row))[row.part]
+        part = fit(outbound(message), self._capabilities(row))[row.part]
+        return replace(part, delivery_id=row.id)
 
     def _capabilities(self, row: Delivery) -> Capabilities:
         return self._channels[row.surface].capabilities

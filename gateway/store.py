@@ -2,10 +2,11 @@
 forms that differ between the two databases."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Table, inspect, text
+from sqlalchemy import Connection, Executable, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel
 
@@ -80,11 +81,16 @@ def touch_conversation(session: Session, conversation: Conversation) -> None:
 
 def insert_once(session: Session, table: type[SQLModel], row: Mapping[str, Any]) -> bool:
     """Insert unless a unique key is taken; whether it was inserted."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement = _insert_once(table, session.get_bind().dialect.name)
+    return session.connection().execute(statement, row).rowcount == 1
+
+
+@cache
+def _insert_once(table: type[SQLModel], dialect: str) -> Executable:
+    # Built once: an insert of a dozen values costs more to put together than to carry out.
     target = cast("Table", inspect(table).local_table)
-    key = next(iter(target.primary_key))
-    insert = dialect.insert(target).values(**row).on_conflict_do_nothing().returning(key)
-    return session.connection().execute(insert).first() is not None
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert
+    return insert(target).on_conflict_do_nothing()
 
 
 def lock_conversation(session: Session, conversation_id: str) -> Conversation | None:

@@ -47,6 +47,12 @@ CHINESE_STOP_PAIRS = _words("""
     你们 他们 它们 这个 那个 这些 那些 多少 一个 一下 一些 知道 告诉 需要 是什 么是 有什
     的是 应该 时候 么样 样的 么办
 """)
+# Words that no other word contains: a question is cut at them, so that no pair spans one.
+_HAN_FUNCTION_WORD = re.compile(
+    "为什么|有没有|能不能|可不可以|是不是|怎么样|怎么办|什么|怎么|怎样|如何|为何|哪些|哪个|哪里|哪儿|请问|"
+    "可以|能够|是否|我们|你们|他们|它们|这个|那个|这些|那些|多少|一个|一下|一些|时候|"
+    "[的了吗呢啊吧呀嘛么我你您他她它这那哪把被谁]"
+)
 # Only these say that a line is English: names and products are Latin in every language.
 _ENGLISH_GLUE = ENGLISH_STOP_WORDS - _words("a i it me so no get let all us am as")
 
@@ -89,7 +95,8 @@ def content_terms(text: str) -> list[str]:
 
     Where pairs of Han characters are there, single ones are left out: they say the same again.
     """
-    seen = dict.fromkeys(term for term in tokens(text) if not is_stop(term))
+    cut = _HAN_FUNCTION_WORD.sub(" ", fold(text))
+    seen = dict.fromkeys(term for term in tokens(cut) if not is_stop(term))
     pairs = {term for term in seen if len(term) == 2 and _HAN_CHAR.match(term)}
     covered = {character for pair in pairs for character in pair}
     return [term for term in seen if term in pairs or term not in covered]

@@ -155,7 +155,8 @@ class Database:
         outcomes: list[tuple[_Write, Any, BaseException | None]] = []
         try:
             with Session(self.writer_engine, expire_on_commit=False) as session, session.begin():
-                outcomes.extend((item, *_in_savepoint(session, item.work)) for item in group)
+                driver: Any = session.connection().connection.driver_connection
+                outcomes.extend((item, *_in_savepoint(session, driver, item.work)) for item in group)
         except Exception as error:  # the commit itself failed: nothing of the group was kept
             refused = Unavailable(str(error))
             refused.__cause__ = error
@@ -224,9 +225,11 @@ def _configure_sqlite(engine: Engine, *, writer: bool, busy_timeout_s: float) ->
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
 
-def _in_savepoint(session: Session, work: Work[T]) -> tuple[T | None, BaseException | None]:
-    connection = session.connection()
-    connection.exec_driver_sql("SAVEPOINT item")
+def _in_savepoint(
+    session: Session, driver: Any, work: Work[T]
+) -> tuple[T | None, BaseException | None]:
+    # The driver's own execute: through the session these three words cost as much as an insert.
+    driver.execute("SAVEPOINT item")
     try:
         value = work(session)
         session.flush()
@@ -234,10 +237,10 @@ def _in_savepoint(session: Session, work: Work[T]) -> tuple[T | None, BaseExcept
         raise  # locked, full or read-only: the whole group fails
     except Exception as error:
         session.expunge_all()
-        connection.exec_driver_sql("ROLLBACK TO item")
-        connection.exec_driver_sql("RELEASE item")
+        driver.execute("ROLLBACK TO item")
+        driver.execute("RELEASE item")
         return None, error
-    connection.exec_driver_sql("RELEASE item")
+    driver.execute("RELEASE item")
     session.expunge_all()  # the next item must not see this one's objects
     return value, None
 

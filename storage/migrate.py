@@ -36,6 +36,8 @@ def upgrade(url: str, folder: Path) -> None:
             config = _config(folder, connection)
             _refuse_newer(config, connection, folder)
             command.upgrade(config, "head")
+        if engine.dialect.name == "sqlite":
+            _switch_to_wal(engine)
     finally:
         engine.dispose()
 
@@ -106,6 +108,16 @@ def _refuse_newer(config: "Config", connection: Connection, folder: Path) -> Non
     for head in _current(connection, folder):
         if head not in known:
             raise SchemaTooNew(f"the store is at version {head}, which this Tandem does not know")
+
+
+def _switch_to_wal(engine: Engine) -> None:
+    # The file keeps the mode. Left to the first connections, two of them would meet a lock that
+    # no time-out covers.
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
 
 
 def _engine(url: str) -> Engine:

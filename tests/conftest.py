@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests import needs
+
+assert needs  # first of all: it cleans the environment
+
 _LOCAL = ("127.", "::1", "localhost")
 
 

@@ -6,7 +6,9 @@ import shutil
 
 import pytest
 
-REQUIRED = frozenset(filter(None, os.environ.get("TANDEM_REQUIRE", "").split(",")))
+# Taken out of the environment: a Tandem that a test starts refuses variables it does not know.
+REQUIRED = frozenset(filter(None, os.environ.pop("TANDEM_REQUIRE", "").split(",")))
+_POSTGRES = os.environ.pop("TANDEM_TEST_POSTGRES", "")
 
 
 def need(name: str, found: bool, how: str) -> None:
@@ -20,9 +22,8 @@ def need(name: str, found: bool, how: str) -> None:
 
 def postgres_url() -> str:
     """The address of a PostgreSQL database that tests may empty."""
-    url = os.environ.get("TANDEM_TEST_POSTGRES", "")
-    need("postgresql", bool(url), "set TANDEM_TEST_POSTGRES to a database that tests may empty")
-    return url
+    need("postgresql", bool(_POSTGRES), "set TANDEM_TEST_POSTGRES to a database that tests may empty")
+    return _POSTGRES
 
 
 def chromium() -> str:

@@ -1,0 +1,186 @@
+// All that the console says, in English and Chinese. Both lists have the same keys.
+
+const EN = {
+  "nav.inbox": "Inbox", "nav.knowledge": "Knowledge", "nav.team": "Team", "nav.account": "Account",
+  "nav.sign_out": "Sign out", "nav.theme": "Dark or light", "nav.keys": "Keys",
+  "nav.offline": "Connection lost. Trying again…",
+  "sign_in.title": "Sign in", "sign_in.email": "E-mail", "sign_in.password": "Password", "sign_in.go": "Sign in",
+  "sign_in.first_run": "Nobody can sign in yet. Open the one-time link that the server printed when it started.",
+  "welcome.first": "Become the first admin", "welcome.first_hint": "This link works once. You will be able to add the others.",
+  "welcome.title": "Choose your password", "welcome.name": "Name customers see",
+  "welcome.password": "Password, at least 12 characters", "welcome.go": "Continue",
+  "list.queue": "Queue", "list.mine": "Mine", "list.all": "All",
+  "list.empty.queue": "Nobody is waiting.", "list.empty.mine": "You have no open conversations.", "list.empty.all": "No conversations yet.",
+  "list.more": "Show more", "list.visitor": "Visitor {id}", "list.waits": "waits {time}", "list.you": "you",
+  "state.waiting": "Waiting", "state.agent": "With {name}", "state.bot": "With the bot", "state.closed": "Closed", "state.you": "Yours",
+  "thread.none": "Choose a conversation", "thread.none_hint": "j and k go through the list.",
+  "thread.earlier": "Show earlier lines", "thread.new": "New lines", "thread.card": "Card", "thread.back": "Back to the list",
+  "thread.typing": "{name} is typing…", "thread.customer_typing": "The customer is typing…",
+  "line.customer": "Customer", "line.bot": "Bot", "line.note": "Note by {name}", "line.note_hint": "only colleagues see this",
+  "line.edited": "edited", "line.withdrawn": "taken back by the customer", "line.sources": "Sources ({count})", "line.pressed": "pressed: {label}",
+  "delivery.pending": "on its way", "delivery.sending": "on its way", "delivery.failed": "not delivered", "delivery.unknown": "may not have arrived",
+  "delivery.cancelled": "withdrawn before it was sent",
+  "mark.handed_over": "Handed over to people", "mark.claimed": "Claimed", "mark.released": "Back in the queue",
+  "mark.handed_back": "Back with the bot", "mark.resolved": "Resolved", "mark.reopened": "Reopened",
+  "do.claim": "Claim", "do.take_over": "Take over", "do.release": "Release", "do.hand_back": "Back to the bot", "do.resolve": "Resolve", "do.cancel": "Cancel",
+  "write.reply": "Reply", "write.note": "Note", "write.reply_to": "Write to {name}", "write.claims": "Writing takes the conversation over from the bot or the queue.",
+  "write.note_here": "A note for colleagues. The customer never sees it.", "write.send": "Send", "write.claim_send": "Claim and send",
+  "write.take_send": "Take over and send", "write.reopen_send": "Reopen and send", "write.save_note": "Save note", "write.hint": "Ctrl+Enter",
+  "stale.view": "The customer wrote meanwhile:", "stale.owner": "{name} has this conversation now.", "stale.moved": "The conversation has moved on.",
+  "stale.send": "Send anyway", "stale.take": "Take over and send", "stale.keep": "Keep editing", "stale.reload": "It has changed meanwhile; this is how it stands now.",
+  "back.title": "Hand back to the bot", "back.agreed": "What was agreed (the customer reads it)", "back.hint": "The bot answers again from here. It sees what you wrote.",
+  "end.title": "Resolve", "end.outcome": "How did it end?", "end.topic": "Topic", "end.topic_hint": "e.g. delivery",
+  "outcome.solved": "Solved", "outcome.unsolved": "Not solved", "outcome.no_reply": "The customer stopped answering", "outcome.spam": "Spam",
+  "outcome.handed_back": "Handed back to the bot", "outcome.left": "Went back to the bot", "outcome.none": "Closed",
+  "card.case": "Case {number}", "card.place": "Place {place} in the queue", "card.since": "open for {time}", "card.why": "Why it is here",
+  "card.wants": "What they want", "card.tried": "What the bot tried", "card.known": "Already known", "card.earlier": "Earlier cases",
+  "card.nothing_tried": "Nothing yet.", "card.nothing_said": "Nothing but asking for a person.", "card.no_case": "No open case: the bot has this conversation.",
+  "card.copied": "Copied", "card.copy": "Copy", "card.helpful": "helpful", "card.not_helpful": "not helpful", "card.first_reply": "First reply after {time}",
+  "tried.say": "Answered", "tried.offer": "Asked back", "tried.decline": "Said it does not know",
+  "signal.asked": "Asked for a person", "signal.repeated": "Asked the same again", "signal.low_confidence": "The bot was not sure",
+  "signal.out_of_words": "Sent something the bot cannot read", "signal.failed": "The bot failed", "signal.old": "The message was old", "signal.agent": "Taken by an agent",
+  "fact.language": "Language", "fact.channel": "Channel", "fact.name": "Name", "fact.email": "E-mail", "fact.phone": "Phone", "fact.amount": "Amount", "fact.code": "Number",
+  "language.en": "English", "language.zh": "Chinese",
+  "know.title": "Knowledge", "know.lead": "The bot answers from these documents, and cites them.", "know.drop": "Drop files here, or", "know.pick": "choose files",
+  "know.kinds": "Markdown, HTML or text, up to 20 MB each. A file of the same name becomes a new version.", "know.empty": "No documents yet. The bot can only hand over.",
+  "know.document": "Document", "know.state": "State", "know.passages": "Passages", "know.updated": "Updated", "know.remove": "Remove",
+  "know.remove_sure": "Remove “{name}”? The bot stops citing it at once.", "know.sending": "sending {share} %", "know.health": "Health report", "know.versions": "Versions",
+  "know.health.characters": "Characters", "know.health.chunks": "Passages", "know.health.duplicate": "Repeated text", "know.health.unknown": "Words the embedder lacks",
+  "know.health.language": "Language", "know.health.fine": "Nothing stands out.", "know.embedded": "{count} embedded anew", "know.readonly": "Admins add and remove documents.",
+  "rev.queued": "Queued", "rev.parsing": "Reading", "rev.embedding": "Indexing {done} of {total}", "rev.verifying": "Checking", "rev.live": "Live",
+  "rev.superseded": "Replaced", "rev.failed": "Failed",
+  "team.title": "Team", "team.lead": "Who answers customers. Customers see the name, never the e-mail.", "team.add": "Add somebody", "team.name": "Name", "team.role": "Role",
+  "team.role.agent": "Agent", "team.role.admin": "Admin", "team.invited": "Invited", "team.active": "Active", "team.disabled": "Disabled", "team.disable": "Disable",
+  "team.enable": "Enable", "team.link": "New link", "team.link_title": "A link for {name}", "team.link_hint": "Pass it on safely: it works once, for three days, and is not shown again.",
+  "team.you": "you", "team.make_admin": "Make admin", "team.make_agent": "Make agent",
+  "me.title": "Account", "me.language": "Language of the console", "me.old": "Current password", "me.new": "New password", "me.change": "Change password",
+  "me.changed": "Changed. Your other browsers were signed out.", "me.browsers": "Where you are signed in", "me.this": "this browser", "me.end": "Sign out there", "me.save": "Save", "me.saved": "Saved",
+  "keys.title": "Keys", "keys.jk": "next and previous conversation", "keys.r": "reply", "keys.n": "note", "keys.c": "claim", "keys.b": "back to the bot", "keys.e": "resolve", "keys.send": "send what is written",
+  "keys.help": "this list", "do.close": "Close", "do.add": "Add",
+  "problem.offline": "The server cannot be reached.", "problem.signed-out": "Sign in first.", "problem.wrong-credentials": "E-mail or password is wrong.",
+  "problem.weak-password": "This password would be guessed.", "problem.link-spent": "This link was used or has expired. Ask for a new one.", "problem.forbidden": "You may not do this.",
+  "problem.foreign-origin": "This page has another address than the server expects.", "problem.not-found": "This is not there any more.", "problem.illegal-move": "This cannot be done now.",
+  "problem.stale-owner": "Somebody else was quicker.", "problem.stale-view": "The customer wrote meanwhile.", "problem.taken": "Somebody has this e-mail already.",
+  "problem.too-large": "This is too large.", "problem.wrong-type": "This cannot be read.", "problem.invalid": "Something is missing or too long", "problem.bad-request": "This cannot be read.",
+  "problem.too-much": "Too many tries. Wait a minute.", "problem.unreadable-document": "This document cannot be taken in", "problem.knowledge-down": "The knowledge base does not answer just now.",
+  "problem.busy": "The server is busy. Try again.", "problem.failed": "Something broke on our side", "problem.": "Something went wrong.",
+  "weak.short": "At least 12 characters, please.", "weak.long": "At most 200 characters, please.", "weak.common": "This is one of the most common passwords.",
+  "weak.simple": "Repeats and rows of keys are guessed first.", "weak.own_email": "Not your own e-mail, please.",
+};
+
+const ZH = {
+  "nav.inbox": "收件箱", "nav.knowledge": "知识库", "nav.team": "团队", "nav.account": "账户",
+  "nav.sign_out": "退出", "nav.theme": "深色或浅色", "nav.keys": "快捷键",
+  "nav.offline": "连接已断开，正在重试…",
+  "sign_in.title": "登录", "sign_in.email": "邮箱", "sign_in.password": "密码", "sign_in.go": "登录",
+  "sign_in.first_run": "目前还没有人能登录。请打开服务器启动时打印的一次性链接。",
+  "welcome.first": "成为第一位管理员", "welcome.first_hint": "此链接只能使用一次。之后您可以添加其他人。",
+  "welcome.title": "设置您的密码", "welcome.name": "客户看到的名字",
+  "welcome.password": "密码，至少 12 个字符", "welcome.go": "继续",
+  "list.queue": "排队", "list.mine": "我的", "list.all": "全部",
+  "list.empty.queue": "没有人在排队。", "list.empty.mine": "您没有进行中的会话。", "list.empty.all": "还没有会话。",
+  "list.more": "显示更多", "list.visitor": "访客 {id}", "list.waits": "已等 {time}", "list.you": "您",
+  "state.waiting": "排队中", "state.agent": "{name} 处理中", "state.bot": "机器人处理中", "state.closed": "已关闭", "state.you": "您处理中",
+  "thread.none": "请选择一个会话", "thread.none_hint": "按 j 和 k 在列表中移动。",
+  "thread.earlier": "显示更早的消息", "thread.new": "有新消息", "thread.card": "资料卡", "thread.back": "返回列表",
+  "thread.typing": "{name} 正在输入…", "thread.customer_typing": "客户正在输入…",
+  "line.customer": "客户", "line.bot": "机器人", "line.note": "{name} 的备注", "line.note_hint": "仅同事可见",
+  "line.edited": "已编辑", "line.withdrawn": "客户已撤回", "line.sources": "来源（{count}）", "line.pressed": "按下：{label}",
+  "delivery.pending": "发送中", "delivery.sending": "发送中", "delivery.failed": "未送达", "delivery.unknown": "可能未送达",
+  "delivery.cancelled": "发送前已撤下",
+  "mark.handed_over": "已转人工", "mark.claimed": "已认领", "mark.released": "已放回队列",
+  "mark.handed_back": "已交还机器人", "mark.resolved": "已解决", "mark.reopened": "已重新打开",
+  "do.claim": "认领", "do.take_over": "接管", "do.release": "放回队列", "do.hand_back": "交还机器人", "do.resolve": "解决", "do.cancel": "取消",
+  "write.reply": "回复", "write.note": "备注", "write.reply_to": "回复 {name}", "write.claims": "发送后，会话将从机器人或队列转到您名下。",
+  "write.note_here": "写给同事的备注，客户永远看不到。", "write.send": "发送", "write.claim_send": "认领并发送",
+  "write.take_send": "接管并发送", "write.reopen_send": "重新打开并发送", "write.save_note": "保存备注", "write.hint": "Ctrl+Enter",
+  "stale.view": "客户刚刚又写道：", "stale.owner": "{name} 现在负责此会话。", "stale.moved": "会话已有变化。",
+  "stale.send": "仍然发送", "stale.take": "接管并发送", "stale.keep": "继续编辑", "stale.reload": "期间有变化，现在的情况如下。",
+  "back.title": "交还机器人", "back.agreed": "约定内容（客户会看到）", "back.hint": "此后由机器人继续回答，它能看到您写的内容。",
+  "end.title": "解决", "end.outcome": "结果如何？", "end.topic": "主题", "end.topic_hint": "例如：配送",
+  "outcome.solved": "已解决", "outcome.unsolved": "未解决", "outcome.no_reply": "客户不再回复", "outcome.spam": "垃圾信息",
+  "outcome.handed_back": "交还机器人", "outcome.left": "客户回到机器人", "outcome.none": "已关闭",
+  "card.case": "工单 {number}", "card.place": "排队第 {place} 位", "card.since": "已开启 {time}", "card.why": "转人工原因",
+  "card.wants": "客户诉求", "card.tried": "机器人的尝试", "card.known": "已知信息", "card.earlier": "以往工单",
+  "card.nothing_tried": "暂无。", "card.nothing_said": "客户只要求转人工。", "card.no_case": "没有进行中的工单：由机器人处理。",
+  "card.copied": "已复制", "card.copy": "复制", "card.helpful": "有帮助", "card.not_helpful": "没帮助", "card.first_reply": "首次回复用时 {time}",
+  "tried.say": "已回答", "tried.offer": "已追问", "tried.decline": "表示不知道",
+  "signal.asked": "要求人工", "signal.repeated": "重复同一问题", "signal.low_confidence": "机器人没有把握",
+  "signal.out_of_words": "发送了机器人无法识别的内容", "signal.failed": "机器人出错", "signal.old": "消息已过时", "signal.agent": "客服主动接管",
+  "fact.language": "语言", "fact.channel": "渠道", "fact.name": "姓名", "fact.email": "邮箱", "fact.phone": "电话", "fact.amount": "金额", "fact.code": "编号",
+  "language.en": "英文", "language.zh": "中文",
+  "know.title": "知识库", "know.lead": "机器人依据这些文档回答，并注明出处。", "know.drop": "将文件拖到此处，或", "know.pick": "选择文件",
+  "know.kinds": "支持 Markdown、HTML 或纯文本，每个不超过 20 MB。同名文件会成为新版本。", "know.empty": "还没有文档，机器人只能转人工。",
+  "know.document": "文档", "know.state": "状态", "know.passages": "段落", "know.updated": "更新时间", "know.remove": "移除",
+  "know.remove_sure": "移除“{name}”？机器人将立即停止引用。", "know.sending": "上传中 {share} %", "know.health": "健康报告", "know.versions": "版本",
+  "know.health.characters": "字符数", "know.health.chunks": "段落数", "know.health.duplicate": "重复文本", "know.health.unknown": "模型不认识的词",
+  "know.health.language": "语言", "know.health.fine": "没有异常。", "know.embedded": "新嵌入 {count} 段", "know.readonly": "文档由管理员添加和移除。",
+  "rev.queued": "排队中", "rev.parsing": "读取中", "rev.embedding": "索引中 {done} / {total}", "rev.verifying": "校验中", "rev.live": "已上线",
+  "rev.superseded": "已替换", "rev.failed": "失败",
+  "team.title": "团队", "team.lead": "谁来回复客户。客户只看到名字，看不到邮箱。", "team.add": "添加成员", "team.name": "名字", "team.role": "角色",
+  "team.role.agent": "客服", "team.role.admin": "管理员", "team.invited": "已邀请", "team.active": "正常", "team.disabled": "已停用", "team.disable": "停用",
+  "team.enable": "启用", "team.link": "新链接", "team.link_title": "{name} 的链接", "team.link_hint": "请安全转交：仅可使用一次，三天内有效，之后不再显示。",
+  "team.you": "您", "team.make_admin": "设为管理员", "team.make_agent": "设为客服",
+  "me.title": "账户", "me.language": "控制台语言", "me.old": "当前密码", "me.new": "新密码", "me.change": "修改密码",
+  "me.changed": "已修改，您在其他浏览器上的登录已退出。", "me.browsers": "登录位置", "me.this": "当前浏览器", "me.end": "退出该处登录", "me.save": "保存", "me.saved": "已保存",
+  "keys.title": "快捷键", "keys.jk": "下一个和上一个会话", "keys.r": "回复", "keys.n": "备注", "keys.c": "认领", "keys.b": "交还机器人", "keys.e": "解决", "keys.send": "发送已写内容",
+  "keys.help": "显示此列表", "do.close": "关闭", "do.add": "添加",
+  "problem.offline": "无法连接服务器。", "problem.signed-out": "请先登录。", "problem.wrong-credentials": "邮箱或密码不正确。",
+  "problem.weak-password": "这个密码太容易被猜到。", "problem.link-spent": "此链接已被使用或已过期，请索取新的。", "problem.forbidden": "您无权执行此操作。",
+  "problem.foreign-origin": "此页面的地址与服务器预期不符。", "problem.not-found": "内容已不存在。", "problem.illegal-move": "现在无法执行此操作。",
+  "problem.stale-owner": "有人抢先了一步。", "problem.stale-view": "客户刚刚又写了消息。", "problem.taken": "该邮箱已被使用。",
+  "problem.too-large": "内容过大。", "problem.wrong-type": "无法读取。", "problem.invalid": "内容缺失或过长", "problem.bad-request": "无法读取。",
+  "problem.too-much": "尝试过于频繁，请等一分钟。", "problem.unreadable-document": "无法收录此文档", "problem.knowledge-down": "知识库暂时没有响应。",
+  "problem.busy": "服务器繁忙，请重试。", "problem.failed": "我们这边出了问题", "problem.": "出了点问题。",
+  "weak.short": "至少需要 12 个字符。", "weak.long": "最多 200 个字符。", "weak.common": "这是最常见的密码之一。",
+  "weak.simple": "重复或键盘顺序最先被猜到。", "weak.own_email": "请不要使用自己的邮箱。",
+};
+
+const WORDS = { en: EN, zh: ZH };
+let language = "en";
+
+export function setLanguage(chosen) {
+  language = chosen === "zh" ? "zh" : "en";
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+}
+
+/** The browser's language, before anybody has signed in. */
+export function preferredLanguage() {
+  return (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
+}
+
+export const currentLanguage = () => language;
+
+/** The text of `key`, its {slots} filled. An unknown problem says that something went wrong. */
+export function t(key, slots = {}) {
+  const text = WORDS[language][key] ?? (key.startsWith("problem.") ? WORDS[language]["problem."] : key);
+  return text.replace(/\{(\w+)\}/g, (whole, name) => slots[name] ?? whole);
+}
+
+const UNITS = { en: ["now", " min", " h", " d"], zh: ["刚刚", " 分钟", " 小时", " 天"] };
+
+/** How long since `iso`, coarsely: "4 min". */
+export function ago(iso, until = Date.now()) {
+  const minutes = Math.max(0, Math.floor((new Date(until) - new Date(iso)) / 60_000));
+  const [now, min, hours, days] = UNITS[language];
+  if (minutes < 1) return now;
+  if (minutes < 60) return minutes + min;
+  if (minutes < 48 * 60) return Math.floor(minutes / 60) + hours;
+  return Math.floor(minutes / 1440) + days;
+}
+
+/** The time of day, with the date if it was another day. */
+export function clock(iso) {
+  const date = new Date(iso);
+  const today = new Date().toDateString() === date.toDateString();
+  const day = today ? {} : { month: "short", day: "numeric" };
+  return date.toLocaleString(language === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", ...day });
+}
+
+export const number = (value) => value.toLocaleString(language === "zh" ? "zh-CN" : "en-GB");
+
+/** The keys that only one language has: a test holds the two lists together. */
+export const missingWords = () => [
+  ...Object.keys(EN).filter((key) => !(key in ZH)),
+  ...Object.keys(ZH).filter((key) => !(key in EN)),
+];

@@ -1,0 +1,47 @@
+"""What the agent inbox needs from the world, and what it offers to the screens agents work on."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from sqlmodel import Session
+
+from agent_inbox.models import Case
+from gateway.models import Message
+from rag.types import RevisionStatus, SourceDetail, SourceSummary, Upload
+
+
+class KnowledgeBase(Protocol):
+    """The documents the bot answers from. Raises RagError's leaves."""
+
+    def add(self, upload: Upload) -> Awaitable[RevisionStatus]:
+        """Take a document in. Returns once it is stored; the rest is told by `progress`."""
+        ...
+
+    def progress(self, revision_id: str) -> Awaitable[RevisionStatus]: ...
+
+    def sources(self, *, after: str = "", limit: int = 50) -> Awaitable[Sequence[SourceSummary]]:
+        """Sources that are not retired, oldest first, from the id `after` on."""
+        ...
+
+    def show(self, source_id: str) -> Awaitable[SourceDetail]: ...
+
+    def retire(self, source_id: str) -> Awaitable[None]:
+        """Answers never cite it again from the moment this returns."""
+        ...
+
+
+class Surface(Protocol):
+    """A place where agents see cases. Each verb runs in the open transaction that changed them:
+    it notes what is to be shown (rows, hints) and sends nothing itself."""
+
+    def present(self, session: Session, case: Case) -> None:
+        """A case is new."""
+        ...
+
+    def append(self, session: Session, case: Case, message: Message) -> None:
+        """A line was added to it."""
+        ...
+
+    def refresh(self, session: Session, case: Case) -> None:
+        """Its owner, state or brief changed."""
+        ...

@@ -1,0 +1,1 @@
+"""Measurements of Tandem against a floor that is measured in the same run: docs/performance.md."""

@@ -1,0 +1,74 @@
+"""The web chat: an HTTP and socket API, the widget that speaks it, and a page that shows it.
+
+We are the provider here. The customer's browser reads our own store by `seq`, so a committed
+message is a delivered one (`Capabilities.pulled`), and nothing is ever sent twice.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from channels import Parts
+from channels.web.chat import Chat, message_of
+from channels.web.fields import TEXT_CHARS_MAX, MessagePosted
+from channels.web.http import chat_routes
+from channels.web.pages import page_routes
+from channels.web.settings import NAME, Settings
+from gateway.messages import (
+    Address,
+    Capabilities,
+    InboundMessage,
+    OutboundMessage,
+    RawEvent,
+    Receipt,
+)
+from gateway.ports import Intake
+from storage.ids import new_id
+
+__all__ = ["CAPABILITIES", "Settings", "WebChannel", "build"]
+
+CAPABILITIES = Capabilities(
+    text_units_max=TEXT_CHARS_MAX,
+    buttons_max=10,
+    markup="markdown",
+    edits=True,
+    deletes=True,
+    typing=True,
+    streaming=True,
+    pulled=True,
+)
+
+
+class WebChannel:
+    """The channel port of the web chat."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings = settings
+        self._chat = Chat(settings, parts)
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    def routes(self) -> Sequence[Any]:
+        return [*chat_routes(self._chat), *page_routes(demo=self.settings.demo)]
+
+    def parse(self, event: RawEvent) -> InboundMessage | None:
+        """A message that was kept but not read when it came: these are our own bytes."""
+        return message_of(event, msgspec.json.decode(event.body, type=MessagePosted))
+
+    async def run(self, receive: Intake) -> None:
+        """Nothing to fetch: browsers come to us."""
+
+    async def send(self, address: Address, message: OutboundMessage) -> Receipt:
+        """Already done by the commit that made the delivery; asked again, it is still done."""
+        return Receipt((new_id(),))
+
+
+def build(settings: Settings, parts: Parts) -> WebChannel:
+    return WebChannel(settings, parts)

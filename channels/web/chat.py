@@ -1,0 +1,207 @@
+"""What the web chat does, whatever it is asked over: sessions, messages in, items out."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from channels import Parts, StandingOf
+from channels.web.admission import Rate, Seats
+from channels.web.fields import MessagePosted, StateFrame, canonical
+from channels.web.settings import NAME, Settings
+from gateway.contacts import identity_of, start_visit, visitor_of
+from gateway.feed import Signal, Subscription
+from gateway.history import changed_since, items_after
+from gateway.messages import Address, InboundMessage, Item, RawEvent, Sender
+from gateway.models import Conversation, Visitor
+from gateway.router import Received
+from rag.types import Language
+
+NET_S = 15.0  # a push is only a hint: readers look again this often without one
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a visitor has not seen. `changed`: older items, edited or withdrawn since."""
+
+    visitor_id: str
+    contact_id: str | None
+    conversation_id: str | None
+    items: list[Item]
+    changed: list[Item]
+    state: StateFrame
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Where hints for this visitor come from; there is no contact before the first message."""
+        own = (visitor_topic(self.visitor_id),)
+        return own if self.contact_id is None else (*own, f"contact:{self.contact_id}")
+
+    @property
+    def changes(self) -> set[tuple[int, datetime | None, bool]]:
+        return {(item.seq, item.edited_at, item.withdrawn) for item in self.changed}
+
+
+class Chat:
+    """The web chat of one account."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings = settings
+        self.parts = parts
+        self.seats = Seats(settings.sockets_per_address)
+        self.sessions = _per_minute(settings.sessions_per_minute)
+        self.messages = _per_minute(settings.messages_per_minute)
+        self.reads = _per_minute(settings.reads_per_minute)
+
+    async def start(self, language: Language | None) -> str:
+        """A new visitor's token."""
+        account, now = self.settings.account, self.parts.clock()
+        return await self.parts.store.write(
+            lambda session: start_visit(session, account=account, language=language, now=now)
+        )
+
+    async def visitor(self, token: str) -> Visitor:
+        """Raises Unauthorised."""
+        return await self.parts.store.read(lambda session: self._visitor(session, token))
+
+    async def take(self, visitor: Visitor, posted: MessagePosted) -> Received:
+        """Take a cleaned message in. Raises like `Ingress.take`."""
+        event = event_of(visitor, posted)
+        received = await self.parts.ingress.take(event, message_of(event, posted))
+        # A first message made the contact: its readers wait on the visitor's topic until then.
+        self.parts.store.feed.publish((visitor_topic(visitor.id),))
+        return received
+
+    async def page(self, token: str, after: int) -> Page:
+        """Raises Unauthorised."""
+        return await self.parts.store.read(lambda session: self._page(session, token, after))
+
+    async def wait(self, token: str, after: int, wait_s: float) -> Page:
+        """Like `page`, but a page without news waits for some, `wait_s` seconds at most.
+
+        What changed before the wait began is no news: whoever resumes asks once with no wait.
+        """
+        page = await self.page(token, after)
+        known, deadline = page.changes, time.monotonic() + wait_s
+        while True:
+            async with self.parts.store.feed.subscribe(*page.topics) as hints:
+                page, topics = await self.page(token, after), page.topics
+                while page.topics == topics:
+                    left_s = deadline - time.monotonic()
+                    if page.items or page.changes - known or left_s <= 0 or self.is_stopping:
+                        return page
+                    await self.hint(hints, min(left_s, NET_S))
+                    page = await self.page(token, after)
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.parts.stopping.is_set()
+
+    async def hint(self, hints: Subscription, wait_s: float) -> tuple[bool, list[Signal]]:
+        """`hints.wait`, ended early when the server stops."""
+        waiting = asyncio.ensure_future(hints.wait(wait_s))
+        stopping = asyncio.ensure_future(self.parts.stopping.wait())
+        try:
+            await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return waiting.result() if waiting.done() else (False, [])
+        finally:
+            waiting.cancel()
+            stopping.cancel()
+
+    def _visitor(self, session: Session, token: str) -> Visitor:
+        return visitor_of(
+            session, token=token, account=self.settings.account, now=self.parts.clock()
+        )
+
+    def _page(self, session: Session, token: str, after: int) -> Page:
+        visitor = self._visitor(session, token)
+        identity = identity_of(
+            session, channel=NAME, account=visitor.account, external_id=visitor.id
+        )
+        if identity is None:
+            return Page(
+                visitor_id=visitor.id, contact_id=None, conversation_id=None,
+                items=[], changed=[], state=StateFrame(state="bot"),
+            )  # fmt: skip
+        contact_id = identity.contact_id
+        conversation = _newest(session, contact_id)
+        return Page(
+            visitor_id=visitor.id, contact_id=contact_id,
+            conversation_id=conversation.id if conversation else None,
+            items=items_after(session, contact_id, after=after),
+            changed=changed_since(session, contact_id, after=after) if after else [],
+            state=_state(session, conversation, self.parts.standing),
+        )  # fmt: skip
+
+
+def visitor_topic(visitor_id: str) -> str:
+    return f"visitor:{visitor_id}"
+
+
+def event_of(visitor: Visitor, posted: MessagePosted) -> RawEvent:
+    """What is committed for a message. The visitor's language is no part of its content."""
+    return RawEvent(
+        channel=NAME,
+        account=visitor.account,
+        external_id=f"{visitor.id}:{posted.client_message_id}",
+        body=canonical(posted),
+        headers={"language": visitor.language} if visitor.language else {},
+    )
+
+
+def message_of(event: RawEvent, posted: MessagePosted) -> InboundMessage:
+    visitor_id, _, _ = event.external_id.partition(":")
+    language = event.headers.get("language")
+    return InboundMessage(
+        address=Address(channel=NAME, account=event.account, chat=visitor_id),
+        external_id=event.external_id,
+        sender=Sender(external_id=visitor_id, language=_language(language)),
+        text=posted.text or "",
+        action=posted.action,
+        reply_to=posted.reply_to,
+    )
+
+
+def _language(tag: str | None) -> Language | None:
+    if tag is None:
+        return None
+    return "zh" if tag == "zh" else "en"
+
+
+def _newest(session: Session, contact_id: str) -> Conversation | None:
+    """The conversation the customer is in, or was in last. Not locked: this only looks."""
+    return session.exec(
+        select(Conversation)
+        .where(Conversation.contact_id == contact_id, Conversation.thread_key == "")
+        .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
+        .limit(1)
+    ).first()
+
+
+def _state(
+    session: Session, conversation: Conversation | None, standing_of: StandingOf
+) -> StateFrame:
+    if conversation is None:
+        return StateFrame(state="bot")
+    frame = StateFrame(state=conversation.state)  # pyright: ignore[reportArgumentType]
+    if frame.state in ("waiting", "agent"):
+        standing = standing_of(session, conversation)
+        if frame.state == "agent" and standing.agent:
+            frame.agent = standing.agent
+        if frame.state == "waiting" and standing.place:
+            frame.place = standing.place
+    return frame
+
+
+def _per_minute(count: int) -> Rate:
+    return Rate(count, window_s=MINUTE_S, monotonic=time.monotonic)
+
+
+def new_changes(page: Page, known: Iterable[tuple[int, datetime | None, bool]]) -> list[Item]:
+    """The changed items of `page` that are not among the `known` ones."""
+    seen = set(known)
+    return [item for item in page.changed if (item.seq, item.edited_at, item.withdrawn) not in seen]

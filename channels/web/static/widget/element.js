@@ -1,0 +1,215 @@
+// <tandem-chat lang="en|zh" open name="…" accent="#…">: the chat in a Shadow DOM of its own.
+
+const SCRIPT = document.currentScript;
+const BASE = new URL("./", SCRIPT?.src || location.href).href;
+
+class TandemChat extends HTMLElement {
+  connectedCallback() {
+    if (this.line) return;
+    const chosen = this.getAttribute("lang") || SCRIPT?.dataset.lang;
+    this.language = languageOf(chosen || document.documentElement.lang || navigator.language);
+    this.words = WORDS[this.language];
+    this.memory = new Memory("tandem:" + BASE + ":");
+    this.state = { state: "bot" };
+    this.build();
+    this.line = new Line(BASE, this.memory, this.language, {
+      item: (item) => this.arrived(item),
+      update: (item) => this.view.update(item),
+      state: (state) => this.setState(state),
+      typing: (frame) => this.view.typing(frame),
+      partial: (text) => this.view.partial(text),
+      queue: (queue) => this.showQueue(queue),
+      sent: (message, seq) => this.view.tookIn(message, seq),
+      link: (linked) => this.setLink(linked),
+      restarted: () => this.restarted(),
+    });
+    this.setState(this.state);
+    this.showQueue(this.line.queue);
+    if (!this.memory.lasting) this.notice(this.words.forgetful);
+    // On a phone the panel is the whole screen: that is for the customer to ask for.
+    if (this.hasAttribute("open") && innerWidth > 480) this.show(false);
+  }
+
+  disconnectedCallback() {
+    this.line?.close();
+    this.line = null;
+  }
+
+  // For the host page: ask as if the customer had typed it.
+  ask(text) {
+    this.show();
+    this.say({ text });
+  }
+
+  build() {
+    const { words } = this;
+    const root = this.shadowRoot || this.attachShadow({ mode: "open" });
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    const accent = this.getAttribute("accent") || SCRIPT?.dataset.accent;
+    if (accent && CSS.supports("color", accent)) this.style.setProperty("--accent", accent);
+    const press = (message) => this.say(message);
+    this.view = new View(words, press, (id) => this.line.refuse(id, undefined));
+    this.badge = el("span", { className: "badge", hidden: true });
+    this.launcher = el(
+      "button",
+      { className: "launcher", type: "button", "aria-label": words.open, "aria-expanded": "false",
+        onclick: () => this.show() },
+      icon("M4 5h16v11H9l-5 4z"),
+      this.badge,
+    );
+    this.panel = this.buildPanel();
+    root.replaceChildren(this.panel, this.launcher);
+  }
+
+  buildPanel() {
+    const { words } = this;
+    const name = this.getAttribute("name") || SCRIPT?.dataset.name || document.title || "Tandem";
+    this.status = el("p", { className: "status", role: "status" });
+    this.stateButton = el("button", { className: "quiet", type: "button",
+      onclick: () => this.say(this.offer) });
+    this.note = el("p", { className: "note", role: "status", hidden: true });
+    this.input = el("textarea", { rows: 1, maxLength: 40000, placeholder: words.write,
+      "aria-label": words.write, enterkeyhint: "send",
+      oninput: () => this.typed(), onkeydown: (event) => this.pressed(event) });
+    this.button = el("button", { className: "send", type: "submit", "aria-label": words.send,
+      disabled: true }, icon("M4 12 20 4l-5 16-4-6z"));
+    const close = el("button", { className: "close", type: "button", "aria-label": words.close,
+      onclick: () => this.hide() }, icon("M6 6l12 12M18 6 6 18"));
+    const form = el("form", { onsubmit: (event) => this.submit(event) }, this.input, this.button);
+    const head = el("header", {}, el("div", {}, el("h2", {}, name), this.status), close);
+    const foot = el("footer", {}, this.note, form, this.stateButton);
+    return el("section", { className: "panel", role: "dialog", "aria-label": name, hidden: true,
+      lang: this.language, onkeydown: (event) => event.key === "Escape" && this.hide() },
+      head, this.view.log, foot);
+  }
+
+  show(focus = true) {
+    if (!this.panel.hidden) return;
+    this.panel.hidden = false;
+    this.launcher.hidden = true;
+    this.launcher.setAttribute("aria-expanded", "true");
+    this.view.toEnd();
+    this.read();
+    if (focus) this.input.focus();
+  }
+
+  hide() {
+    this.panel.hidden = true;
+    this.launcher.hidden = false;
+    this.launcher.setAttribute("aria-expanded", "false");
+    this.launcher.focus();
+  }
+
+  // Writing
+
+  pressed(event) {
+    // While an input method composes (Chinese, Japanese), Enter belongs to it.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    this.submit(event);
+  }
+
+  typed() {
+    this.button.disabled = !this.input.value.trim();
+    this.input.style.height = "auto";
+    this.input.style.height = Math.min(this.input.scrollHeight, 132) + "px";
+    if (this.input.value) this.line.typing();
+  }
+
+  submit(event) {
+    event.preventDefault();
+    const text = this.input.value.trim();
+    if (!text) return;
+    this.input.value = "";
+    this.typed();
+    this.say({ text });
+    this.input.focus();
+  }
+
+  say(message) {
+    this.line.send(message);
+    this.view.toEnd();
+  }
+
+  showQueue(queue) {
+    this.view.showQueue(queue);
+    this.showOffer();
+  }
+
+  // Reading
+
+  arrived(item) {
+    this.view.add(item);
+    this.showOffer();
+    this.read();
+  }
+
+  read() {
+    const seqs = this.view.others();
+    const newest = Math.max(0, ...seqs);
+    let read = this.memory.read("read", 0);
+    if (!this.panel.hidden && !document.hidden && newest > read) {
+      this.memory.write("read", (read = newest));
+    }
+    const unread = seqs.filter((seq) => seq > read).length;
+    this.badge.hidden = !unread;
+    this.badge.textContent = unread > 9 ? "9+" : String(unread);
+    const count = unread ? ", " + fill(this.words.unread, { n: unread }) : "";
+    this.launcher.setAttribute("aria-label", this.words.open + count);
+  }
+
+  setState(frame) {
+    const { words } = this;
+    const { state, place, agent } = (this.state = frame);
+    const key = state === "waiting" && place ? "state_place" : "state_" + state;
+    this.status.textContent = fill(words[key], { n: place, who: agent || words.someone });
+    this.status.dataset.state = state;
+    this.offer =
+      state === "waiting"
+        ? { action: "bot", label: words.back }
+        : { action: "human", label: words.human };
+    this.stateButton.textContent = this.offer.label;
+    this.showOffer();
+  }
+
+  // The way to a person, or back, is always in sight, and only once.
+  showOffer() {
+    const stay = this.view.atEnd();
+    const { state } = this.state;
+    const needless = state === "agent" || state === "closed" || this.view.offers(this.offer.action);
+    this.stateButton.hidden = needless;
+    if (stay) this.view.toEnd();
+  }
+
+  setLink(linked) {
+    clearTimeout(this.linkTimer);
+    if (linked) this.notice(this.memory.lasting ? "" : this.words.forgetful);
+    else if (!navigator.onLine) this.notice(this.words.offline);
+    else this.linkTimer = setTimeout(() => this.notice(this.words.reconnecting), 2500);
+  }
+
+  notice(text) {
+    this.note.textContent = text;
+    this.note.hidden = !text;
+  }
+
+  restarted() {
+    this.view.clear();
+    this.memory.write("read", 0);
+    this.setState({ state: "bot" });
+    this.notice(this.words.restarted);
+  }
+}
+
+if (!customElements.get("tandem-chat")) customElements.define("tandem-chat", TandemChat);
+
+// One script tag is enough: without an element of its own, the page gets one.
+function settle() {
+  if (document.querySelector("tandem-chat")) return;
+  const chat = document.createElement("tandem-chat");
+  if (SCRIPT?.dataset.open !== undefined) chat.setAttribute("open", "");
+  document.body.append(chat);
+}
+if (document.readyState === "loading") addEventListener("DOMContentLoaded", settle);
+else settle();

@@ -1,0 +1,138 @@
+"""The composition root of the librarian: what `tandem librarian` runs, and what commands open for
+themselves while no server is running."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+import structlog
+
+from app import MIGRATIONS
+from commands.deployment import Deployment
+from commands.embedder import load_embedder
+from config.settings import Settings
+from gateway.turns import raise_floor
+from rag import store
+from rag.answer import Librarian
+from rag.chroma import ChromaLimits, ChromaServer
+from rag.embed import BatcherLimits, MicroBatcher
+from rag.errors import IndexUnavailable
+from rag.index import ChromaIndex, MemoryIndex
+from rag.intake import IntakeLimits, Parts
+from rag.knowledge import Knowledge
+from rag.library import Library
+from rag.ports import Embedder, Index
+from rag.retrieve import RetrieveLimits, Retriever
+from rag.sandbox import ParserLimits
+from rag.split import SplitLimits
+from rag.types import Answer, LibrarianHealth, Question
+from storage.database import Database, DatabaseLimits
+from storage.migrate import upgrade
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """The librarian with the health of the whole: the canary knows more of the index."""
+
+    librarian: Librarian
+    knowledge: Knowledge
+
+    def answer(self, question: Question) -> Awaitable[Answer]:
+        return self.librarian.answer(question)
+
+    def alike(self, text: str, others: Sequence[str]) -> Awaitable[list[float]]:
+        return self.librarian.alike(text, others)
+
+    async def health(self) -> LibrarianHealth:
+        health = await self.librarian.health()
+        state = self.knowledge.index_state
+        return health if state == "ok" else replace(health, index=state)
+
+
+@asynccontextmanager
+async def open_own(deployment: Deployment) -> AsyncGenerator[Library]:
+    """Librarian and knowledge base in this process: stores migrated, models loaded, index running,
+    documents being taken in. The caller holds the lock "librarian"."""
+    settings = deployment.settings.rag
+    async with AsyncExitStack() as stack:
+        database = await asyncio.to_thread(_open_store, deployment.settings)
+        stack.callback(database.close)
+        floor = await asyncio.to_thread(_Floor, deployment.settings)
+        stack.callback(floor.close)
+        embedder = await asyncio.to_thread(load_embedder, settings.embedder)
+        batcher = MicroBatcher(embedder, BatcherLimits(**settings.batcher.model_dump()))
+        stack.callback(batcher.close)
+        index = await _open_index(deployment, embedder, stack)
+        retriever = Retriever(
+            database, batcher=batcher, index=index,
+            limits=RetrieveLimits(**settings.search.model_dump()),
+        )  # fmt: skip
+        librarian = Librarian(database, retriever)
+        stack.push_async_callback(librarian.close)
+        await librarian.refresh()
+        knowledge = Knowledge(
+            Parts(
+                database=database, batcher=batcher, index=index, files=deployment.folders.files,
+                raise_floor=floor, changed=librarian.refresh, limits=_intake(deployment.settings),
+            )
+        )  # fmt: skip
+        stack.push_async_callback(_end, asyncio.create_task(knowledge.run()))
+        yield Library(_Watched(librarian, knowledge), knowledge)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _intake(settings: Settings) -> IntakeLimits:
+    return IntakeLimits(
+        parser=ParserLimits(**settings.rag.parser.model_dump()),
+        split=SplitLimits(**settings.rag.split.model_dump()),
+        **settings.rag.intake.model_dump(),
+    )
+
+
+def _open_store(settings: Settings) -> Database:
+    store.migrate(settings.rag_database_url)
+    limits = DatabaseLimits(**settings.database.model_dump(exclude={"url"}))
+    return Database(settings.rag_database_url, limits=limits)
+
+
+async def _open_index(deployment: Deployment, embedder: Embedder, stack: AsyncExitStack) -> Index:
+    if deployment.settings.rag.index.kind == "memory":
+        return MemoryIndex()
+    limits = ChromaLimits(**deployment.settings.rag.chroma.model_dump())
+    server = ChromaServer(deployment.folders.index, limits)
+    stack.push_async_callback(server.stop)
+    try:
+        await server.start()
+    except IndexUnavailable as error:  # it tries on; keywords answer alone meanwhile
+        log.warning("index_not_started", reason=str(error))
+    index = ChromaIndex(server, fingerprint=embedder.fingerprint, dimension=embedder.dimension)
+    stack.push_async_callback(index.close)
+    return index
+
+
+class _Floor:
+    """The gateway's knowledge floor, raised in its own store before a withdrawal commits in ours.
+
+    Straight into the database: that holds whether the gateway runs, has just died, or runs on
+    other machines. It is one short write now and then, beside the gateway's own writer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        upgrade(settings.database_url, MIGRATIONS)
+        self._database = Database(
+            settings.database_url, limits=DatabaseLimits(readers=1, writers=1, commit_wait_s=10.0)
+        )
+
+    async def __call__(self, version: int) -> None:
+        """Raises DatabaseError: then nothing may be withdrawn."""
+        await self._database.write(lambda session: raise_floor(session, version))
+
+    def close(self) -> None:
+        self._database.close()

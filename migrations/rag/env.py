@@ -1,0 +1,4 @@
+from rag.models import RagTable
+from storage import migrate
+
+migrate.run(RagTable.metadata)

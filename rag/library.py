@@ -1,0 +1,53 @@
+"""What others may ask of rag: a librarian that answers, and the knowledge base it answers from.
+
+In process `rag.answer.Librarian` and `rag.knowledge.Knowledge`, else their remotes in `rag.client`.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rag.types import (
+    Answer,
+    CheckReport,
+    LibrarianHealth,
+    Question,
+    RevisionStatus,
+    SourceDetail,
+    SourceSummary,
+    Upload,
+)
+
+
+class AnsweringPart(Protocol):
+    """What the service needs of a librarian; `rag.answer.Librarian` has it."""
+
+    def answer(self, question: Question) -> Awaitable[Answer]: ...
+
+    def alike(self, text: str, others: Sequence[str]) -> Awaitable[list[float]]: ...
+
+    def health(self) -> Awaitable[LibrarianHealth]: ...
+
+
+class KnowledgePart(Protocol):
+    """What the service needs of a knowledge base; `rag.knowledge.Knowledge` has it."""
+
+    def add(self, upload: Upload) -> Awaitable[RevisionStatus]: ...
+
+    def progress(self, revision_id: str) -> Awaitable[RevisionStatus]: ...
+
+    def sources(self, *, after: str = "", limit: int = 50) -> Awaitable[list[SourceSummary]]: ...
+
+    def show(self, source_id: str) -> Awaitable[SourceDetail]: ...
+
+    def retire(self, source_id: str) -> Awaitable[Any]: ...
+
+    def check(self, *, rebuild: bool = False) -> Awaitable[CheckReport]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A loaded librarian with its knowledge base."""
+
+    librarian: AnsweringPart
+    knowledge: KnowledgePart

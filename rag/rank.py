@@ -1,0 +1,209 @@
+"""From a question's scores to an ordered list: one weighted sum, no rank fusion.
+
+Pure: search and calibration both go through `rank`, so that a calibration sees exactly what a
+question will see. Component scores are kept beside the sum, since the decision reads them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rag.keyword import Floats, KeywordState, Mask, TermScores
+from rag.types import Language
+
+# Weights of the sum. Keywords weigh 1; a vector weighs this much times the embedder's fitness for
+# the question's language.
+_VECTOR_WEIGHT = 1.5
+_GRAMS_WEIGHT = 0.1
+_HEADING_WEIGHT = 0.3  # of a nearest heading that asks the same, as in a list of questions
+_SUBJECT_WEIGHT = 1.0
+_OWN_SUBJECT_WEIGHT = 0.15  # of a title that the question itself names: its terms count already
+_SAME_LANGUAGE_WEIGHT = 0.1
+_CONTEXT_WEIGHT = 0.3
+
+_POOL = 50  # rows looked at closely: also what z-scores are measured against
+_OTHER_LANGUAGE_QUOTA = 8  # rows of the pool kept for the other language, so that none is buried
+_CLOSE = 30  # of them, those whose letters are compared and that may be shown
+_SHOWN = 12
+_PER_SOURCE_MAX = 5
+_TWINS_SHARE_MIN = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A question made ready for scoring. `fitness` 0..1 is the embedder's for its language."""
+
+    text: str
+    terms: tuple[str, ...]
+    language: Language
+    fitness: float = 0.0
+    subjects: Mapping[str, float] = field(default_factory=dict[str, float])
+    names_subject: float = 0.0  # how much of a title the question itself names
+    context: tuple[str, ...] = ()  # terms of the last turns, where no subject is known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A row of the keyword index with its scores; see `rag.types.Candidate`.
+
+    `subject` 0..1: how much the talk is about this entry; `bonus` is what that adds to `score`.
+    """
+
+    row: int
+    score: float
+    keyword: float
+    grams: float
+    vector: float | None
+    coverage: float
+    heading: float
+    subject: float
+    bonus: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """What a question found, best first. The pools hold each leg's best scores, unordered."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+    scores: TermScores
+    keyword_pool: Floats
+    vector_pool: Floats
+    best_keyword: tuple[int, ...]  # rows, best first
+    best_vector: tuple[int, ...]
+
+
+def rank(
+    state: KeywordState,
+    query: Query,
+    cosines: Mapping[str, float] | None,
+    *,
+    visible: Mask,
+    without: Mask | None = None,
+) -> Ranking:
+    """Order the visible rows. `cosines` by content hash; None when the vector leg did not run.
+
+    Rows in `without` count as never indexed.
+    """
+    live = state.alive & visible if without is None else state.alive & visible & ~without
+    scores = state.score(query.terms, without=without)
+    vectors = _dense_cosines(state, cosines, live)
+    subject = _subject_strength(state, query)
+    bonus = subject * (_OWN_SUBJECT_WEIGHT if query.names_subject else _SUBJECT_WEIGHT)
+    total = scores.bm25 + bonus
+    if vectors is not None:
+        total = total + _VECTOR_WEIGHT * query.fitness * vectors
+    if query.context:
+        total = total + _CONTEXT_WEIGHT * state.score(query.context, without=without).bm25
+    same = state.in_language(query.language)
+    total = np.where(live, total + _SAME_LANGUAGE_WEIGHT * same, -1.0)
+    pool = _pool(total, scores.bm25, same, live)
+    headings = state.heading_match(query.terms, pool)
+    sums = total[pool] + _HEADING_WEIGHT * headings
+    grams = np.zeros(len(pool), np.float32)
+    close: list[int] = np.argsort(-sums, kind="stable")[:_CLOSE].tolist()
+    grams[close] = state.grams(query.text, [pool[at] for at in close])
+    sums += _GRAMS_WEIGHT * grams
+    order: list[int] = np.argsort(-sums, kind="stable")[:_CLOSE].tolist()
+    hits = [
+        Hit(
+            row=pool[at],
+            score=float(sums[at]),
+            keyword=float(scores.bm25[pool[at]]),
+            grams=float(grams[at]),
+            vector=None if vectors is None else float(vectors[pool[at]]),
+            coverage=float(scores.coverage[pool[at]]),
+            heading=float(headings[at]),
+            subject=float(subject[pool[at]]),
+            bonus=float(bonus[pool[at]]),
+        )
+        for at in order
+    ]
+    by_vector = np.zeros(len(total), np.float32) if vectors is None else vectors
+    return Ranking(
+        query=query,
+        hits=_spread(state, hits),
+        scores=scores,
+        keyword_pool=_top_values(scores.bm25, live),
+        vector_pool=_top_values(by_vector, live),
+        best_keyword=_top_rows(scores.bm25, live),
+        best_vector=_top_rows(by_vector, live),
+    )
+
+
+def _dense_cosines(
+    state: KeywordState, cosines: Mapping[str, float] | None, live: Mask
+) -> Floats | None:
+    """A cosine for every row. One not found is at most as near as the farthest one found."""
+    if cosines is None:
+        return None
+    rows = [
+        (row, cosine) for name, cosine in cosines.items() for row in state.by_hash.get(name, ())
+    ]
+    rows = [(row, cosine) for row, cosine in rows if live[row]]
+    dense = np.full(len(state.rows), min((cosine for _, cosine in rows), default=0.0), np.float32)
+    for row, cosine in rows:
+        dense[row] = cosine
+    return np.maximum(dense, 0.0)
+
+
+def _subject_strength(state: KeywordState, query: Query) -> Floats:
+    strength = np.zeros(len(state.rows), np.float32)
+    for name, value in query.subjects.items():
+        rows = state.by_name.get(name, [])
+        strength[rows] = np.maximum(strength[rows], value)
+    return strength
+
+
+def _pool(total: Floats, bm25: Floats, same: Mask, live: Mask) -> list[int]:
+    """The best rows by the sum, by keywords alone, and of the other language."""
+    other = np.where(~same & live, total, -1.0)
+    chosen = [*_best(total, _POOL), *_best(np.where(live, bm25, -1.0), 10)]
+    chosen += _best(other, _OTHER_LANGUAGE_QUOTA)
+    return [row for row in dict.fromkeys(chosen) if live[row]]
+
+
+def _best(values: Floats, limit: int) -> list[int]:
+    rows = np.arange(len(values))
+    top = np.argpartition(-values, limit)[:limit] if len(values) > limit else rows
+    # Rows of equal score come in their own order, so that the same question has one answer.
+    return [int(row) for row in top[np.lexsort((top, -values[top]))]]
+
+
+def _top_values(values: Floats, live: Mask) -> Floats:
+    some = values[live]
+    return np.sort(some if len(some) <= _POOL else np.partition(some, -_POOL)[-_POOL:])
+
+
+def _top_rows(values: Floats, live: Mask) -> tuple[int, ...]:
+    return tuple(row for row in _best(np.where(live, values, 0.0), 5) if values[row] > 0)
+
+
+def _spread(state: KeywordState, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """The list as it is shown: no near-identical chunks, and no source that fills it."""
+    kept: list[Hit] = []
+    later: list[Hit] = []
+    shown: list[set[int]] = []
+    per_source: dict[str, int] = {}
+    for hit in hits:
+        if len(kept) == _SHOWN:
+            break
+        row = state.rows[hit.row]
+        terms = {*row.terms.tolist()}
+        if any(_are_twins(terms, other) for other in shown):
+            continue
+        shown.append(terms)
+        source = row.entry.source_id
+        per_source[source] = per_source.get(source, 0) + 1
+        (kept if per_source[source] <= _PER_SOURCE_MAX else later).append(hit)
+    return tuple((kept + later)[:_SHOWN])
+
+
+def _are_twins(one: set[int], other: set[int]) -> bool:
+    """Whether two chunks share nearly all their terms."""
+    small, large = sorted((len(one), len(other)))
+    if small < _TWINS_SHARE_MIN * large:
+        return False
+    common = len(one & other)
+    return common >= _TWINS_SHARE_MIN * (small + large - common)

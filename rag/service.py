@@ -1,0 +1,198 @@
+"""The librarian as a process of its own: a small web app on a unix socket in a folder of its own.
+
+While its models load it answers "not ready" at once. What it raises travels by name and comes out
+of `rag.client` as the same error. It checks no token: the folder it listens in is mode 0700.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import structlog
+from litestar import Litestar, Request, Response, delete, get, post, put
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from rag.client import LEAVES
+from rag.errors import ModelUnavailable, RagError, SourceUnreadable
+from rag.library import Library
+from rag.types import (
+    Answer,
+    CheckReport,
+    Language,
+    LibrarianHealth,
+    Question,
+    RevisionStatus,
+    SourceDetail,
+    SourceSummary,
+    Upload,
+)
+from storage.database import DatabaseError
+
+log = structlog.get_logger()
+JSON_BYTES_MAX = 1_000_000
+RETRY_WAIT_S = 10.0  # between two attempts to load what did not load
+_STATUS = {"SourceUnreadable": 422, "SourceUnknown": 404}
+
+
+class Shelf:
+    """Holds the library once it is loaded, or says why there is none yet."""
+
+    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[Library]]) -> None:
+        self._opening = opening
+        self._library: Library | None = None
+        self._state = "loading"
+
+    @property
+    def library(self) -> Library:
+        if self._library is None:
+            raise ModelUnavailable(f"the librarian is not ready: {self._state}")
+        return self._library
+
+    async def health(self) -> LibrarianHealth:
+        if self._library is not None:
+            return await self._library.librarian.health()
+        return LibrarianHealth(
+            ready=False,
+            index=self._state,
+            embedder=self._state,
+            knowledge_version=0,
+            chunks=0,
+            queued=0,
+        )
+
+    async def keep_open(self) -> None:
+        """Load the library and hold it until cancelled; what fails is tried again."""
+        while True:
+            try:
+                async with self._opening() as self._library:
+                    log.info("librarian ready")
+                    await asyncio.Event().wait()
+            except Exception as error:
+                self._state = f"{type(error).__name__}: {error}"
+                log.exception("the librarian did not load")
+            finally:
+                self._library = None
+            await asyncio.sleep(RETRY_WAIT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeQuestion:
+    """Body of POST /alike."""
+
+    text: str
+    others: list[str]
+
+
+def create_service(
+    opening: Callable[[], AbstractAsyncContextManager[Library]], *, upload_bytes_max: int
+) -> Litestar:
+    """The librarian's app. `opening` loads the library and lets go of it on exit."""
+    shelf = Shelf(opening)
+
+    @asynccontextmanager
+    async def loaded(_app: Litestar) -> AsyncGenerator[None]:
+        task = asyncio.create_task(shelf.keep_open())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return Litestar(
+        [*_answering(shelf), *_knowledge(shelf, upload_bytes_max)],
+        lifespan=[loaded],
+        openapi_config=None,
+        request_max_body_size=JSON_BYTES_MAX,
+        exception_handlers={Exception: _problem},
+        logging_config=None,
+    )
+
+
+def _answering(shelf: Shelf) -> list[Any]:
+    @get("/health")
+    async def health() -> LibrarianHealth:
+        return await shelf.health()
+
+    @post("/answer", status_code=200)
+    async def answer(data: JSONBody[Question]) -> Answer:
+        return await shelf.library.librarian.answer(data)
+
+    @post("/alike", status_code=200)
+    async def alike(data: JSONBody[AlikeQuestion]) -> list[float]:
+        return await shelf.library.librarian.alike(data.text, data.others)
+
+    return [health, answer, alike]
+
+
+def _knowledge(shelf: Shelf, upload_bytes_max: int) -> list[Any]:
+    @put("/sources", status_code=200, request_max_body_size=upload_bytes_max)
+    async def add(
+        request: Request[Any, Any, Any],
+        name: FromQuery[str],
+        title: FromQuery[str | None] = None,
+        url: FromQuery[str | None] = None,
+        language: FromQuery[str | None] = None,
+        audience: FromQuery[str] = "public",
+    ) -> RevisionStatus:
+        upload = Upload(
+            name=name,
+            content=await request.body(),
+            title=title,
+            url=url,
+            language=_language(language),
+            audience=audience,
+        )
+        return await shelf.library.knowledge.add(upload)
+
+    @get("/revisions/{revision_id:str}")
+    async def progress(revision_id: FromPath[str]) -> RevisionStatus:
+        return await shelf.library.knowledge.progress(revision_id)
+
+    @get("/sources")
+    async def sources(
+        after: FromQuery[str] = "", limit: FromQuery[int] = 50
+    ) -> list[SourceSummary]:
+        return await shelf.library.knowledge.sources(after=after, limit=min(max(limit, 1), 500))
+
+    @get("/sources/{source_id:str}")
+    async def show(source_id: FromPath[str]) -> SourceDetail:
+        return await shelf.library.knowledge.show(source_id)
+
+    @delete("/sources/{source_id:str}")
+    async def retire(source_id: FromPath[str]) -> None:
+        await shelf.library.knowledge.retire(source_id)
+
+    @post("/check", status_code=200)
+    async def check(rebuild: FromQuery[bool] = False) -> CheckReport:
+        return await shelf.library.knowledge.check(rebuild=rebuild)
+
+    return [add, progress, sources, show, retire, check]
+
+
+def _language(text: str | None) -> Language | None:
+    for language in get_args(Language):
+        if text == language:
+            return language
+    if text is None:
+        return None
+    raise SourceUnreadable(f"{text!r} is not a language Tandem knows: {get_args(Language)}")
+
+
+def _problem(_request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
+    status, name = 500, "ModelUnavailable"
+    reason = str(error)
+    if isinstance(error, RagError):
+        name = next((leaf.__name__ for leaf in LEAVES if isinstance(error, leaf)), name)
+        status = _STATUS.get(name, 503)
+    elif isinstance(error, HTTPException):
+        status, reason = error.status_code, error.detail
+        name = "SourceUnreadable" if status == 413 else name
+    elif isinstance(error, DatabaseError):
+        status = 503
+    else:
+        reason = "the librarian failed"
+        log.error("unforeseen", exc_info=error)
+    return Response({"type": name, "reason": reason}, status_code=status)

@@ -1,0 +1,42 @@
+"""What every channel has to show: how its events read, from payloads kept beside the tests."""
+
+import json
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import channels
+from gateway.messages import RawEvent
+
+PAYLOADS = Path(__file__).parent / "payloads"
+KINDS = ("text", "button", "edit", "duplicate", "attachment", "echo")
+
+
+def names() -> list[str]:
+    """Every channel there is: a new file is found by itself."""
+    return sorted(module.name for module in pkgutil.iter_modules(channels.__path__))
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An event as it comes, and what it has to be read as. `never` says why there is none."""
+
+    event: RawEvent | None
+    message: dict[str, Any] | None
+    attachments: tuple[str, ...]
+    never: str | None
+
+
+def payload(channel: str, kind: str) -> Payload:
+    raw = json.loads((PAYLOADS / channel / f"{kind}.json").read_text("utf-8"))
+    if reason := raw.get("never"):
+        return Payload(None, None, (), reason)
+    event = raw["event"]
+    return Payload(
+        RawEvent(
+            channel=channel, account="main", external_id=event["external_id"],
+            headers=event["headers"], body=json.dumps(event["body"], ensure_ascii=False).encode(),
+        ),
+        raw["message"], tuple(raw.get("attachments", ())), None,
+    )  # fmt: skip
