@@ -74,10 +74,9 @@ class Process:
         self.wait()
         until(lambda: not [pid for pid in family if is_alive(pid)], f"the end of {family}")
 
-    def terminate(self) -> int:
-        """SIGTERM; the code it exits with."""
+    def terminate(self) -> None:
+        """SIGTERM: it is asked to end."""
         self._popen.terminate()
-        return self.wait()
 
     def wait(self, *, within_s: float = PATIENCE_S) -> int:
         """The code it exits with by itself; -9 after a failpoint's crash."""
