@@ -236,7 +236,10 @@ async def run(gateway: Gateway) -> AsyncGenerator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await gateway.worker.close(within_s=FINISH_WAIT_S)
+        await asyncio.gather(
+            gateway.worker.close(within_s=FINISH_WAIT_S),
+            gateway.outbox.close(within_s=FINISH_WAIT_S),
+        )
         await gateway.line.close()
         await asyncio.to_thread(store.database.close)
 

@@ -195,6 +195,20 @@ class Desk:
 
         await self._store.write(work)
 
+    async def release_all(self, agent: Worker) -> int:
+        """Somebody is gone: what they had goes back into the queue, and each customer is told."""
+
+        def work(session: Session) -> int:
+            held = cases_sql.cases_of(session, agent.id)
+            for case in held:
+                conversation = _locked(session, case.conversation_id)
+                if (conversation.state, conversation.owner) == (State.AGENT, agent.id):
+                    place = cases_sql.place_of(session, case)
+                    self._conversations.release(session, conversation, agent.actor, place)
+            return len(held)
+
+        return await self._store.write(work)
+
     async def hand_back(self, agent: Worker, view: View, agreed: str = "") -> None:
         """Give it to the bot. `agreed` is told to the customer, and to the bot as history."""
 

@@ -15,6 +15,7 @@ from gateway.states import State
 
 PAGE_MAX = 50
 BRIEF_LINES = 50  # newest lines a brief is made from
+SAID_CHARS = 200  # of the customer's newest words, in a list
 EARLIER_MAX = 5  # earlier cases of the same person on a card
 
 List = Literal["queue", "mine", "all"]
@@ -97,6 +98,12 @@ def place_of(session: Session, case: Case) -> int:
 
 def waiting_count(session: Session) -> int:
     return session.exec(select(func.count()).select_from(Case).where(Case.state == "waiting")).one()
+
+
+def cases_of(session: Session, agent_id: str) -> list[Case]:
+    """What an agent has right now, oldest first."""
+    held = select(Case).where(Case.owner == agent_id, Case.state == "owned")
+    return list(session.exec(held.order_by(col(Case.opened_at), col(Case.number))))
 
 
 def last_case(session: Session, conversation_id: str) -> Case | None:
@@ -217,12 +224,15 @@ def _contact_names(session: Session, ids: Sequence[str]) -> Mapping[str, str]:
 
 
 def _newest_words(session: Session, conversations: Sequence[Conversation]) -> Mapping[str, str]:
-    """The customer's newest line of each, by the unique (conversation, seq): one row apiece."""
-    keys = [(one.id, one.customer_seq) for one in conversations if one.customer_seq]
-    if not keys:
-        return {}
-    place = tuple_(col(Message.conversation_id), col(Message.seq))
+    """The customer's newest line of each, by the unique (conversation, seq): one row apiece.
+
+    By a join: SQLite reads the whole table for (a, b) IN (list of pairs)."""
     found = session.exec(
-        select(Message.conversation_id, func.substr(Message.text, 1, 200)).where(place.in_(keys))
+        select(Conversation.id, func.substr(Message.text, 1, SAID_CHARS))
+        .join(Message, col(Message.conversation_id) == col(Conversation.id))
+        .where(
+            Message.seq == Conversation.customer_seq,
+            col(Conversation.id).in_([one.id for one in conversations]),
+        )
     )
     return dict(found.all())

@@ -54,7 +54,7 @@ def _state(member: dict[str, Any]) -> str:
 
 
 def _server_runs(deployment: Deployment) -> bool:
-    return deployment.folders.data_dir.is_dir() and deployment.folders.is_locked("gateway")
+    return deployment.folders.is_locked("gateway")
 
 
 @contextmanager

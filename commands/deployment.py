@@ -27,6 +27,4 @@ class Deployment:
     @property
     def is_running(self) -> bool:
         """Whether a server or a librarian works on these folders now."""
-        if not self.folders.data_dir.is_dir():
-            return False
         return any(self.folders.is_locked(name) for name in ("gateway", "librarian"))

@@ -27,7 +27,7 @@ def _code(error: Exception) -> int | None:
     names = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
     if isinstance(error, CommandFailed):
         return error.code
-    if names & {"config.sources.SettingsError"}:
+    if names & {"config.sources.SettingsError", "gateway.phrases.PhraseError"}:
         return WRONG
     if names & {"rag.errors.ModelUnavailable", "rag.errors.IndexUnavailable"}:
         return NOT_READY

@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from commands.failures import FAILED, NOT_READY, CommandFailed
@@ -47,7 +47,9 @@ class Server:
         finally:
             connection.close()
         if response.status >= 400:
-            said = answer.get("detail") if isinstance(answer, dict) else None
+            said = (
+                cast("dict[str, Any]", answer).get("detail") if isinstance(answer, dict) else None
+            )
             raise CommandFailed(str(said or f"the server answered {response.status}"), FAILED)
         return answer
 

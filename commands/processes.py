@@ -21,11 +21,13 @@ from commands.failures import CommandFailed
 from commands.sample import take_in_sample
 from commands.screen import say
 from config.logging import configure
+from rag.errors import ModelUnavailable
 from rag.supervise import RestartLimits, Supervised, die_with
 
 log = structlog.get_logger()
 CONNECTIONS_WAIT_S = 6  # for requests in flight; with FINISH_WAIT_S and the librarian below 25
 LIBRARIAN_STOP_WAIT_S = 4.0
+SETTLE_POLL_S = 0.5
 
 
 class _Server(uvicorn.Server):
@@ -163,8 +165,21 @@ async def _welcome(deployment: Deployment, gateway: Gateway, public: _Server, ur
             log.warning("librarian_not_ready", reason=str(error))
     if deployment.settings.rag.sample:
         await take_in_sample(deployment.folders, gateway.knowledge)
+        await _settled(gateway)
     say("The bot is ready.")
     sys.stdout.flush()
+
+
+async def _settled(gateway: Gateway) -> None:
+    """Until the documents handed in are live and calibrated for: before, the bot knows too little
+    to be called ready."""
+    while True:
+        try:
+            if (await gateway.line.health()).settled:
+                return
+        except ModelUnavailable as error:
+            log.info("librarian_not_settled", reason=str(error))
+        await asyncio.sleep(SETTLE_POLL_S)
 
 
 def _listen(deployment: Deployment) -> socket.socket:

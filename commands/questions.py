@@ -52,7 +52,7 @@ def chat(file: Path | None) -> None:
     """A conversation until an empty line: with the running server's bot, else with the librarian
     alone."""
     deployment = Deployment.read(file)
-    if deployment.folders.data_dir.is_dir() and deployment.folders.is_locked("gateway"):
+    if deployment.folders.is_locked("gateway"):
         from commands.visitor import converse
 
         asyncio.run(converse(deployment))

@@ -91,6 +91,8 @@ class Folders:
 
     def is_locked(self, name: str) -> bool:
         """Whether some process holds `name` now."""
+        if not (self.data_dir / f"{name}.lock").exists():
+            return False
         try:
             self.lock(name).release()
         except AlreadyRunning:
@@ -109,7 +111,10 @@ class Lock:
     """An advisory lock on a file: it ends with the process, however that ends."""
 
     def __init__(self, path: Path, data_dir: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FolderError(f"{path} cannot be opened: {error.strerror}") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -3,8 +3,11 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from functools import cache
 
+from sqlalchemy import Update, bindparam, update
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.errors import Unauthorised
 from gateway.messages import Address, Sender
@@ -31,7 +34,7 @@ def start_visit(session: Session, *, account: str, language: Language | None, no
 
 def visitor_of(session: Session, *, token: str, account: str, now: datetime) -> Visitor:
     """Whose token this is. Raises Unauthorised: unknown, of another widget, revoked or idle."""
-    found = session.exec(select(Visitor).where(Visitor.token_hash == _digest(token))).first()
+    found = session.exec(_by_token(), params={"digest": _digest(token)}).first()
     if found is None or found.account != account or found.revoked_at is not None:
         raise Unauthorised("the visitor token is not known")
     if now - found.seen_at > VISITOR_IDLE_MAX:
@@ -41,22 +44,16 @@ def visitor_of(session: Session, *, token: str, account: str, now: datetime) -> 
 
 def seen(session: Session, visitor_id: str, now: datetime) -> None:
     """Keep a visitor's token alive."""
-    visitor = session.get(Visitor, visitor_id)
-    if visitor is not None and now - visitor.seen_at > SEEN_STEP:
-        visitor.seen_at = now
-        session.add(visitor)
+    session.connection().execute(
+        _seen(), {"visitor": visitor_id, "now": now, "before": now - SEEN_STEP}
+    )
 
 
 def identity_of(
     session: Session, *, channel: str, account: str, external_id: str
 ) -> Identity | None:
-    return session.exec(
-        select(Identity).where(
-            Identity.channel == channel,
-            Identity.account == account,
-            Identity.external_id == external_id,
-        )
-    ).first()
+    key = {"channel": channel, "account": account, "external_id": external_id}
+    return session.exec(_by_account(), params=key).first()
 
 
 def contact_of(session: Session, address: Address, sender: Sender, now: datetime) -> Contact:
@@ -98,6 +95,29 @@ def accounts_of(session: Session, contact_id: str) -> list[Identity]:
         session.exec(
             select(Identity).where(Identity.contact_id == contact_id).order_by(col(Identity.id))
         )
+    )
+
+
+@cache
+def _by_token() -> SelectOfScalar[Visitor]:
+    return select(Visitor).where(Visitor.token_hash == bindparam("digest"))
+
+
+@cache
+def _by_account() -> SelectOfScalar[Identity]:
+    return select(Identity).where(
+        Identity.channel == bindparam("channel"),
+        Identity.account == bindparam("account"),
+        Identity.external_id == bindparam("external_id"),
+    )
+
+
+@cache
+def _seen() -> Update:
+    return (
+        update(Visitor)
+        .where(col(Visitor.id) == bindparam("visitor"), col(Visitor.seen_at) < bindparam("before"))
+        .values(seen_at=bindparam("now"))
     )
 
 

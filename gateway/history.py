@@ -1,9 +1,12 @@
 """Reading a conversation: what its customer may see, and what agents see. Keyset-paged by `seq`."""
 
 from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, bindparam
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.messages import Button, Item, Line, OutboundMessage
 from gateway.models import Delivery, Message
@@ -17,18 +20,28 @@ def items_after(
     limit: int = PAGE_MAX,
 ) -> list[Item]:  # fmt: skip
     """What a customer has not seen yet, in `seq` order, over all conversations of the thread."""
-    rows = session.exec(
-        select(Message)
-        .where(
-            Message.contact_id == contact_id,
-            Message.thread_key == thread_key,
-            col(Message.note).is_(False),
-            Message.seq > after,
-        )
-        .order_by(col(Message.seq))
-        .limit(min(limit, PAGE_MAX))
-    )
+    rows = session.exec(_items_after(), params={
+        "contact": contact_id, "thread": thread_key, "after": after, "most": min(limit, PAGE_MAX),
+    })  # fmt: skip
     return [item_of(row) for row in rows]
+
+
+@cache
+def _items_after() -> SelectOfScalar[Message]:
+    return (
+        select(Message)
+        .where(*_shown_to_customer(), Message.seq > bindparam("after"))
+        .order_by(col(Message.seq))
+        .limit(bindparam("most"))
+    )
+
+
+def _shown_to_customer() -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(Message.contact_id) == bindparam("contact"),
+        col(Message.thread_key) == bindparam("thread"),
+        col(Message.note).is_(False),
+    )
 
 
 def changed_since(
@@ -39,28 +52,34 @@ def changed_since(
     A reader who was away gets them again; applying one twice changes nothing, so no second
     position has to be kept.
     """
-    written = session.exec(
-        select(func.max(Message.created_at)).where(
-            Message.contact_id == contact_id,
-            Message.thread_key == thread_key,
-            Message.seq <= after,
+    key = {"contact": contact_id, "thread": thread_key, "after": after}
+    return [item_of(row) for row in session.exec(_changed_since(), params=key)]
+
+
+@cache
+def _changed_since() -> SelectOfScalar[Message]:
+    known = aliased(Message)
+    written = (
+        select(known.created_at)
+        .where(
+            known.contact_id == bindparam("contact"),
+            known.thread_key == bindparam("thread"),
+            known.seq <= bindparam("after"),
         )
-    ).one()
-    if not written:
-        return []
-    rows = session.exec(
+        .order_by(col(known.seq).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
         select(Message)
         .where(
-            Message.contact_id == contact_id,
-            Message.thread_key == thread_key,
-            col(Message.note).is_(False),
-            Message.seq <= after,
+            *_shown_to_customer(),
+            Message.seq <= bindparam("after"),
             (col(Message.edited_at) > written) | (col(Message.withdrawn_at) > written),
         )
         .order_by(col(Message.seq))
         .limit(PAGE_MAX)
     )
-    return [item_of(row) for row in rows]
 
 
 def transcript(

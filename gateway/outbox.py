@@ -32,6 +32,7 @@ from gateway.ports import Channel, Clock, Reconciles
 from gateway.render import fit
 from gateway.store import Store, touch_conversation
 from storage.columns import UtcDateTime
+from storage.database import DatabaseError
 from storage.failpoints import reach, reach_async
 from storage.ids import new_id
 
@@ -57,7 +58,7 @@ FROM head WHERE delivery.id = head.id RETURNING delivery.id, delivery.fence
 class OutboxLimits:
     """Counts and times of the way out."""
 
-    claims_max: int = 50
+    claims_max: int = 50  # on their way at once
     lease_s: float = 60.0
     backoff_base_s: float = 1.0
     backoff_cap_s: float = 60.0
@@ -106,16 +107,29 @@ class Outbox:
         self._clock = clock
         self._limits = limits
         self._paused: dict[tuple[str, str], datetime] = {}
+        self._on_the_way: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver until cancelled; what is on its way then is finished by `close`. A far end that
+        takes its time holds up nobody else."""
         async with self._store.feed.subscribe("deliveries") as hints:
             while True:
-                await self.drain()
+                try:
+                    for claim in await self._store.write(self._claim):
+                        self._send_off(claim)
+                except DatabaseError as error:  # customers get 503 meanwhile
+                    log.warning("claim_failed", error=str(error))
                 await hints.wait(self._limits.poll_s)
 
+    async def close(self, *, within_s: float) -> None:
+        """Let what is on its way arrive; what does not is ambiguous, and reconciled at the start."""
+        if self._on_the_way:
+            _, late = await asyncio.wait(self._on_the_way, timeout=within_s)
+            for task in late:
+                task.cancel()
+
     async def drain(self) -> int:
-        """Send all that is due now, several destinations at once; how many were tried."""
+        """Send all that is due now, and wait for it; how many were tried. For tests and the demo."""
         tried = 0
         while claims := await self._store.write(self._claim):
             async with asyncio.TaskGroup() as group:
@@ -143,11 +157,23 @@ class Outbox:
             bindparam("now", type_=UtcDateTime), bindparam("until", type_=UtcDateTime)
         )
         values = {
-            "now": now, "n": self._limits.claims_max,
+            "now": now, "n": max(0, self._limits.claims_max - len(self._on_the_way)),
             "until": now + timedelta(seconds=self._limits.lease_s),
         }  # fmt: skip
         rows = session.connection().execute(statement, values)
         return [Claim(row.id, row.fence) for row in rows]
+
+    def _send_off(self, claim: Claim) -> None:
+        task = asyncio.create_task(self._deliver_alone(claim))
+        self._on_the_way.add(task)
+        task.add_done_callback(self._on_the_way.discard)
+
+    async def _deliver_alone(self, claim: Claim) -> None:
+        try:
+            await self._deliver(claim)
+        except Exception as error:  # the row stays as it is until its lease ends
+            log.warning("delivery_failed", delivery=claim.id, error=type(error).__name__)
+        self._store.feed.publish(("deliveries",))  # the next one in its line may go
 
     async def _deliver(self, claim: Claim) -> None:
         await reach_async("O1")

@@ -8,9 +8,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import conversations as talk
 from gateway.contacts import contact_of, seen
@@ -25,7 +27,7 @@ from gateway.handoff import (
 from gateway.messages import Address, InboundMessage
 from gateway.models import Conversation, Delivery, Message, Revision
 from gateway.states import State
-from gateway.store import insert_once, touch_conversation
+from gateway.store import insert, insert_once, touch_conversation
 from rag.language import detect
 from rag.types import Language
 from storage.ids import new_id
@@ -89,20 +91,8 @@ class Router:
 
     def known(self, session: Session, inbound: InboundMessage) -> Received | None:
         """What an earlier copy of this message became."""
-        message = self._placed(session, inbound.address, inbound.external_id)
+        message = _placed(session, inbound.address, inbound.external_id)
         return Received(message.id, message.seq, repeated=True) if message else None
-
-    def _placed(self, session: Session, address: Address, external_id: str) -> Message | None:
-        return session.exec(
-            select(Message)
-            .join(Delivery, col(Delivery.message_id) == col(Message.id))
-            .where(
-                Delivery.surface == address.channel,
-                Delivery.account == address.account,
-                Delivery.chat == address.chat,
-                Delivery.external_id == external_id,
-            )
-        ).first()
 
     def _arrived(
         self,
@@ -113,13 +103,13 @@ class Router:
     ) -> None:
         now = self._clock()
         address = inbound.address
-        session.add(Delivery(
-            id=new_id(), message_id=message.id, conversation_id=conversation.id,
-            surface=address.channel, account=address.account, chat=address.chat,
-            thread=address.thread, destination=talk.destination(address),
-            external_id=inbound.external_id, ord=message.seq * talk.PARTS_MAX, state="delivered",
-            due=now, created_at=now,
-        ))  # fmt: skip
+        insert(session, Delivery, {
+            "id": new_id(), "message_id": message.id, "conversation_id": conversation.id,
+            "surface": address.channel, "account": address.account, "chat": address.chat,
+            "thread": address.thread, "destination": talk.destination(address),
+            "external_id": inbound.external_id, "ord": message.seq * talk.PARTS_MAX,
+            "state": "delivered", "due": now, "created_at": now,
+        })  # fmt: skip
 
     def _label(self, session: Session, conversation: Conversation, inbound: InboundMessage) -> str:
         """What a pressed button or an unreadable attachment says in the transcript."""
@@ -156,15 +146,8 @@ class Router:
     ) -> Told:
         now = self._clock()
         age = now - inbound.sent_at if inbound.sent_at else timedelta(0)
-        recent = session.exec(
-            select(func.count())
-            .select_from(Message)
-            .where(
-                Message.conversation_id == conversation.id,
-                Message.author == "bot",
-                Message.created_at > now - timedelta(minutes=1),
-            )
-        ).one()
+        lately = {"conversation": conversation.id, "since": now - timedelta(minutes=1)}
+        recent = session.exec(_bot_lines_since(), params=lately).one()
         return Told(
             text=message.text, action=inbound.action,
             unreadable=bool(inbound.attachments) and not inbound.text,
@@ -173,21 +156,13 @@ class Router:
         )  # fmt: skip
 
     def _asked_before(self, session: Session, conversation: Conversation, message: Message) -> bool:
-        earlier = session.exec(
-            select(Message.text)
-            .where(
-                Message.conversation_id == conversation.id,
-                Message.author == "customer",
-                Message.seq < message.seq,
-            )
-            .order_by(col(Message.seq).desc())
-            .limit(EARLIER_MAX)
-        ).all()
+        place = {"conversation": conversation.id, "before": message.seq}
+        earlier = session.exec(_earlier_words(), params=place).all()
         return any(words.asks.search(text) for words in self._words for text in earlier)
 
     def _change(self, session: Session, inbound: InboundMessage) -> Received:
         """Apply an edit or a deletion. The old text is kept for agents."""
-        message = self._placed(session, inbound.address, inbound.edits or inbound.deletes or "")
+        message = _placed(session, inbound.address, inbound.edits or inbound.deletes or "")
         if message is None:
             raise OriginalMissing("the message it changes is not here yet")
         conversation = session.get_one(Conversation, message.conversation_id)
@@ -204,6 +179,55 @@ class Router:
         session.add(message)
         touch_conversation(session, conversation)
         return Received(message.id, message.seq)
+
+
+def _placed(session: Session, address: Address, external_id: str) -> Message | None:
+    """The message that an outside id names."""
+    return session.exec(_by_place(), params={
+        "channel": address.channel, "account": address.account, "chat": address.chat,
+        "external_id": external_id,
+    }).first()  # fmt: skip
+
+
+@cache
+def _by_place() -> SelectOfScalar[Message]:
+    return (
+        select(Message)
+        .join(Delivery, col(Delivery.message_id) == col(Message.id))
+        .where(
+            Delivery.surface == bindparam("channel"),
+            Delivery.account == bindparam("account"),
+            Delivery.chat == bindparam("chat"),
+            Delivery.external_id == bindparam("external_id"),
+        )
+    )
+
+
+@cache
+def _bot_lines_since() -> SelectOfScalar[int]:
+    return (
+        select(func.count())
+        .select_from(Message)
+        .where(
+            Message.conversation_id == bindparam("conversation"),
+            Message.author == "bot",
+            Message.created_at > bindparam("since"),
+        )
+    )
+
+
+@cache
+def _earlier_words() -> SelectOfScalar[str]:
+    return (
+        select(Message.text)
+        .where(
+            Message.conversation_id == bindparam("conversation"),
+            Message.author == "customer",
+            Message.seq < bindparam("before"),
+        )
+        .order_by(col(Message.seq).desc())
+        .limit(EARLIER_MAX)
+    )
 
 
 def spoken_language(inbound: InboundMessage, before: str | None) -> Language:

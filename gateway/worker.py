@@ -7,7 +7,7 @@ finds what a crash, a missed hint or a full lane left behind.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -71,17 +71,22 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled; what is in flight then is finished by `close`."""
-        async with self._store.feed.subscribe("events", "turns") as hints:
-            swept_at = self._clock()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow("events", self._admit_events))
+            group.create_task(self._follow("turns", self._admit_turns))
+            group.create_task(self._sweep())
+
+    async def _follow(self, topic: str, admit: Callable[[], Awaitable[int]]) -> None:
+        """Admit whenever there may be something: at a hint, and now and then without one."""
+        async with self._store.feed.subscribe(topic) as hints:
             while True:
-                try:
-                    await self.admit()
-                    if self._clock() - swept_at >= timedelta(seconds=self._limits.sweep_s):
-                        swept_at = self._clock()
-                        await self.reclaim()
-                except DatabaseError as error:  # the store is down: customers get 503 meanwhile
-                    log.warning("sweep_failed", error=str(error))
+                await _unless_down(admit)
                 await hints.wait(self._limits.sweep_s)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.sweep_s)
+            await _unless_down(self.reclaim)
 
     async def reclaim(self, *, everything: bool = False) -> None:
         """Take up what a dead worker left. `everything`: this process is alone and just started."""
@@ -294,13 +299,22 @@ class Worker:
         except Exception as error:  # it stays open and its lease ends: the sweeper tries again
             log.warning("turn_failed", turn_id=turn_id, error=type(error).__name__)
         finally:
+            others_wait = len(self._running) >= self._limits.turns_at_once_max
             del self._running[turn_id]
-            self._store.feed.publish(("turns",))
+            if others_wait:
+                self._store.feed.publish(("turns",))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _unless_down(work: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await work()
+    except DatabaseError as error:  # the store is down: customers get 503 meanwhile
+        log.warning("sweep_failed", error=str(error))
 
 
 def _count_attempt(session: Session, ids: list[str]) -> None:

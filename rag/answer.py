@@ -115,7 +115,7 @@ class Librarian:
         language = question.language or detect(question.text)
         if classify_turn(question.text) != "question":
             found, outcome = None, self._declined(Reason.NOT_A_QUESTION)
-        elif not len(self.retriever.keywords):
+        elif not self.retriever.knows_anything(question.audience):
             found, outcome = None, self._declined(Reason.EMPTY_BASE)
         else:
             found = await self.retriever.search(question)
@@ -171,6 +171,7 @@ class Librarian:
             knowledge_version=max(self.retriever.version, 0),
             chunks=len(self.retriever.keywords),
             queued=queued,
+            settled=not queued and self.calibrator.fits,
         )
 
     def _outcome(self, question: Question, found: Found, language: Language) -> _Outcome:

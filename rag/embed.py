@@ -274,7 +274,9 @@ def _load_model(folder: Path, threads: int) -> Any:
     try:
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # the command line has its own
         torch.set_num_threads(threads)
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (ImportError, OSError, RuntimeError, ValueError) as error:

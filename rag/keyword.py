@@ -26,6 +26,9 @@ Integers = npt.NDArray[np.int64]
 _SATURATION = 1.2
 _LENGTH_WEIGHT = 0.6
 _HEADING_TIMES = 2
+# As if so many passages without any of the terms stood beside the base: on a base of a few, a term
+# found would otherwise weigh nothing against one that is missing.
+_UNSEEN_ROWS = 20
 # New rows go to a small segment that is built anew each time, until it holds this share.
 _RECENT_SHARE_MAX = 0.1
 _RECENT_ROWS_MIN = 500
@@ -134,7 +137,8 @@ class KeywordState:
                 found[at, rows] = live[rows]
                 saturated[at, rows] = counts / (counts + norm[rows])
         frequency = found.sum(axis=1)
-        weights = np.log1p((count - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+        rest = count + _UNSEEN_ROWS - frequency
+        weights = np.log1p((rest + 0.5) / (frequency + 0.5)).astype(np.float32)
         total = max(float(weights.sum()), 1e-9)
         return TermScores(
             terms=tuple(terms),

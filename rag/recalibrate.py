@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _QUESTIONS = 250
-_QUESTIONS_PER_LANGUAGE_MIN = 60
+_QUESTIONS_PER_LANGUAGE_MIN = 200
 _PASSAGES_MIN = 4  # of a language; fewer say nothing about questions in it
 _PASSAGES_READ_MAX = 400
 _RETRY_WAIT_S = 30.0
@@ -39,7 +39,7 @@ _NEAR_MAX = 60
 _OWN_MAX = 300  # vectors of a left-out document that may stand before all others
 # From this many documents on, leaving a whole one out is hard enough. With fewer, every other
 # question leaves out its passage only: the rest of the document stays and looks alike.
-_DOCUMENTS_MANY = 30
+_DOCUMENTS_MANY = 8
 # The vector leg finds at least this share of pseudo-questions again where the embedder is fit.
 _FOUND_AGAIN_MIN = 0.5
 _FOUND_AGAIN_DEPTH = 10
@@ -87,6 +87,11 @@ class Calibrator:
     def fingerprint(self) -> str:
         return self._retriever.batcher.embedder.fingerprint
 
+    @property
+    def fits(self) -> bool:
+        """Whether the calibration in force was made for the base as it is."""
+        return self.in_force.knowledge_version == self._retriever.version
+
     async def load(self) -> None:
         """Take up the stored calibration, if it was made with this embedder and code."""
         row = await self._database.read(store.newest_calibration)
@@ -105,8 +110,13 @@ class Calibrator:
         """Calibrate soon, unless the one in force fits the base. A new call waits anew."""
         if self._task is not None:
             self._task.cancel()
-        if self.in_force.knowledge_version != self._retriever.version:
+        if not self.fits:
             self._task = asyncio.create_task(self._later())
+
+    async def settled(self) -> None:
+        """Wait until what was scheduled is in force."""
+        if self._task is not None:
+            await self._task
 
     async def close(self) -> None:
         if self._task is not None:

@@ -88,6 +88,10 @@ class Retriever:
         """Why the vector leg is left alone just now; empty while it works."""
         return self._breaker.reason
 
+    def knows_anything(self, audience: str) -> bool:
+        """Whether anything is published for that audience."""
+        return bool(self.keywords.state.visible(store.visible_to(audience)).any())
+
     async def refresh(self) -> bool:
         """Follow the live revisions by what changed. True if anything did."""
         async with self._refreshing:

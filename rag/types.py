@@ -239,7 +239,11 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibrarianHealth:
-    """What the librarian says of itself. `index` and `embedder` are "ok" or a reason."""
+    """What the librarian says of itself. `index` and `embedder` are "ok" or a reason.
+
+    `settled`: every document handed in is live or has failed, and the calibration in force was
+    made for the base as it is.
+    """
 
     ready: bool
     index: str
@@ -247,3 +251,4 @@ class LibrarianHealth:
     knowledge_version: int
     chunks: int
     queued: int
+    settled: bool = True

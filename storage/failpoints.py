@@ -1,7 +1,7 @@
 """Named places in the code where a test may make the process fail; free of charge otherwise.
 
-`TANDEM_FAILPOINTS="K3=crash,O2=sleep:5,B4=raise"` switches some on for a whole process. The names
-are listed in docs/limits.md by letter: I in, B bot, O out, H hand-over, K knowledge.
+`TANDEM_FAILPOINTS="K3=crash,O2=sleep:5,B4=raise"` switches some on for a whole process. The letter
+of a name says where it is: I in, B bot, O out, H hand-over, K knowledge.
 """
 
 import asyncio

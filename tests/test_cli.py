@@ -60,6 +60,16 @@ def test_help_is_there_at_once() -> None:
     assert not HEAVY & set(result.stdout.splitlines()[-1].split())
 
 
+def test_the_gateway_process_loads_no_model() -> None:
+    """Embedder and vector index live in the librarian: importing them stalls an event loop."""
+    code = "import sys, commands.processes; print(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert not {"torch", "chromadb", "sentence_transformers"} & set(result.stdout.split())
+
+
 def test_documents_are_taken_in_once_and_asked_without_a_server(
     variables: dict[str, str], documents: Path
 ) -> None:

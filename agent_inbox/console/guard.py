@@ -1,7 +1,7 @@
 """The one layer that decides who may call which route. Default deny: a route without a policy
 does not start, and a policy that is not met is refused before the body is read."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Guard as LitestarGuard
 
 from agent_inbox import auth
 from agent_inbox.console.problems import Problem
@@ -77,7 +76,7 @@ class Guard:
         self._public = urlsplit(public_url)
         self._trusted_proxies = trusted_proxies
 
-    def as_function(self) -> LitestarGuard:
+    def as_function(self) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
         """`check` as a plain function: Litestar deep-copies what a router holds, but not those."""
 
         async def authorise(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -13,6 +13,7 @@ from agent_inbox.console.bodies import AgentBody, AgentChange, TeamMember, read_
 from agent_inbox.console.guard import Policy, SignedIn
 from agent_inbox.console.parts import ConsoleParts
 from agent_inbox.console.problems import Problem
+from agent_inbox.desk import Worker
 from agent_inbox.models import Agent
 from gateway import audit
 from gateway.store import touch
@@ -68,7 +69,8 @@ async def link(agent_id: FromPath[str], parts: Parts, who: Who) -> Invited:
 async def change(
     request: AnyRequest, agent_id: FromPath[str], parts: Parts, who: Who
 ) -> TeamMember:
-    """Enable or disable somebody, or change their role. Disabling ends their sign-ins."""
+    """Enable or disable somebody, or change their role. Disabling ends their sign-ins and puts
+    what they had back into the queue."""
     body = await read_body(request, AgentChange)
     if agent_id == who.agent_id:
         raise Problem(409, "illegal-move", "somebody else has to change your own rights")
@@ -88,7 +90,10 @@ async def change(
         touch(session, "inbox")
         return _member(agent)
 
-    return await parts.store.write(work)
+    member = await parts.store.write(work)
+    if not member.enabled:
+        await parts.desk.release_all(Worker(id=member.id, name=member.name))
+    return member
 
 
 def welcome_path(token: str) -> str:

@@ -45,7 +45,7 @@ class WebChannel:
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
-        self._chat = Chat(settings, parts)
+        self.chat = Chat(settings, parts)
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class WebChannel:
         return CAPABILITIES
 
     def routes(self) -> Sequence[Any]:
-        return [*chat_routes(self._chat), *page_routes(demo=self.settings.demo)]
+        return [*chat_routes(self.chat), *page_routes(demo=self.settings.demo)]
 
     def parse(self, event: RawEvent) -> InboundMessage | None:
         """A message that was kept but not read when it came: these are our own bytes."""

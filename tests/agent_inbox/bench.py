@@ -18,7 +18,7 @@ from agent_inbox.store import open_case
 from gateway.conversations import CUSTOMER
 from gateway.handoff import HandOver, Signal
 from gateway.history import transcript
-from gateway.messages import Line
+from gateway.messages import Action, Line
 from gateway.models import Conversation
 from rag.errors import SourceUnknown, SourceUnreadable
 from rag.types import (
@@ -149,9 +149,11 @@ class Bench:
 
         return Worker(id=await self.store.write(work), name=name, role=role)
 
-    async def says(self, text: str, *, visitor: str = "v1", **more: object) -> Conversation:
+    async def says(
+        self, text: str, *, visitor: str = "v1", action: Action | None = None
+    ) -> Conversation:
         """A customer writes; the bot has not answered."""
-        await self.world.write_in(text, visitor=visitor, **more)
+        await self.world.write_in(text, visitor=visitor, action=action)
         return await self.world.conversation(visitor)
 
     async def waits(self, text: str = "My parcel is late.", visitor: str = "v1") -> Conversation:

@@ -176,6 +176,25 @@ async def test_a_released_case_keeps_its_place(bench: Bench):
     assert "number 1" in (await bench.world.seen("v1"))[-1].text
 
 
+async def test_what_a_gone_agent_had_goes_back_into_the_queue(bench: Bench):
+    """Five customers do not wait for somebody who left: each is told, none is lost."""
+    ana, ben = await bench.agent("Ana"), await bench.agent("Ben")
+    visitors = [f"v{number}" for number in range(5)]
+    for visitor in (*visitors, "other"):
+        await bench.waits(visitor=visitor)
+        await bench.desk.claim(ben if visitor == "other" else ana, await bench.view(visitor))
+        bench.clock.turn(seconds=1)
+
+    released = await bench.desk.release_all(ana)
+
+    states = [(await bench.world.conversation(visitor)).state for visitor in visitors]
+    told = [(await bench.world.seen(visitor))[-1].text for visitor in visitors]
+    assert released == 5
+    assert states == [State.WAITING] * 5
+    assert [f"number {place}" in text for place, text in enumerate(told, 1)] == [True] * 5
+    assert (await bench.world.conversation("other")).owner == ben.id
+
+
 async def test_a_hand_back_ends_the_case_and_the_bot_answers_again(bench: Bench):
     """What was agreed is told; the next question is the bot's."""
     ana = await bench.agent("Ana")

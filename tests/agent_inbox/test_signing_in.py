@@ -218,6 +218,19 @@ async def test_disabling_somebody_ends_their_sign_ins(bench: Bench, client: Clie
     assert again.json()["type"] == "urn:tandem:wrong-credentials"
 
 
+async def test_disabling_somebody_puts_their_conversations_back(bench: Bench, client: Client):
+    """Nobody keeps a customer who cannot answer any more."""
+    await bench.agent("Ana", role="admin")
+    ben = await bench.agent("Ben")
+    await bench.waits()
+    await bench.desk.claim(ben, await bench.view())
+    await sign_in(client, "Ana")
+
+    await client.patch(f"{API}/team/{ben.id}", json={"enabled": False})
+
+    assert (await bench.world.conversation()).state == "waiting"
+
+
 async def test_an_admin_does_not_lock_themselves_out(bench: Bench, client: Client):
     """One's own rights are changed by somebody else."""
     ana = await bench.agent("Ana", role="admin")

@@ -31,10 +31,9 @@ class Console:
         self.served = Served(bench.app)
         self.complaints: list[str] = []
 
-    def restart(self) -> None:
-        """Stop the server and start another on the same store and port."""
+    def start_again(self) -> None:
+        """Another server on the same store and port, as after a restart."""
         port = self.served.port
-        self.served.stop()
         self.bench = Bench(self.bench.store.database, self.bench.clock)
         self.served = Served(self.bench.app)
         self.served.start(port=port)
@@ -193,6 +192,7 @@ def test_what_the_customer_wrote_meanwhile_is_shown_before_sending(console: Cons
     console.served.do(console.bench.says("I found it, thank you!"))
     reply_box(ana).press("Control+Enter")
     expect(ana.locator(".conflict")).to_contain_text("I found it, thank you!")
+    expect(ana.locator(".line").last).to_be_in_viewport(ratio=0.9)
     assert "It will arrive on Monday." not in console.customer_reads()
     ana.unroute_all()
     ana.get_by_role("button", name="Send anyway").click()
@@ -376,7 +376,9 @@ def test_a_screen_survives_a_restart_of_the_server(console: Console, ana: Page):
     console.waits("First")
     expect(ana.locator(".row")).to_have_count(1)
     expect(ana.get_by_text("Connection lost")).not_to_be_visible()
-    console.restart()
+    console.served.stop()
+    expect(ana.get_by_text("Connection lost")).to_be_visible()
+    console.start_again()
     console.bench.clock.turn(minutes=1)
     console.waits("Second", "v2")
 

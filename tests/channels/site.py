@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from sqlmodel import Session, col, select
 
 from channels import Parts, Standing
 from channels.web import WebChannel, build
+from channels.web.admission import Rate
 from channels.web.chat import visitor_topic
 from channels.web.settings import Settings
 from gateway.conversations import Draft
@@ -98,6 +100,11 @@ class Site:
             verb(session, newest)
 
         await self.world.store.write(work)
+
+    async def fresh_minute(self) -> None:
+        """So much later that nobody is too fast: neither the visitor nor the bot."""
+        self.world.clock.turn(minutes=2)  # pyright: ignore[reportAttributeAccessIssue]
+        self.channel.chat.messages = Rate(20, window_s=60, monotonic=time.monotonic)
 
     async def edit(self, old: str, new: str) -> None:
         """The text of a line changes a moment after the newest one was written."""

@@ -17,9 +17,7 @@ STATIC = resources.files("channels.web") / "static"
 
 async def test_the_widget_is_small(client: httpx.AsyncClient):
     """At most 12 KB over the wire for the first load."""
-    async with client.stream(
-        "GET", "/widget.js", headers={"Accept-Encoding": "gzip"}
-    ) as response:
+    async with client.stream("GET", "/widget.js", headers={"Accept-Encoding": "gzip"}) as response:
         packed = b"".join([chunk async for chunk in response.aiter_raw()])
 
     assert response.headers["content-encoding"] == "gzip"

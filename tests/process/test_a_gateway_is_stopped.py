@@ -29,7 +29,7 @@ def test_stopped_under_load_it_finishes_what_it_has_begun(
         code = gateway.wait(within_s=STOP_S)
         for one in writing:
             one.result()
-    left_sending = sending(shop)
+    left_sending, stopped = sending(shop), gateway
     far_end.answer_after_s = 0.0
     gateway = shop.gateway()
     for chat in chats:
@@ -39,7 +39,7 @@ def test_stopped_under_load_it_finishes_what_it_has_begun(
     unknown = shop.rows("SELECT id FROM delivery WHERE state = 'unknown' AND chat LIKE 'busy-%'")
 
     assert code == 0, gateway.log
-    assert left_sending == 0
+    assert left_sending == 0, stopped.log
     assert not unknown
     for chat in chats:
         chat.check(far_end)

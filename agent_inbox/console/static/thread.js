@@ -31,7 +31,10 @@ export class ThreadView {
     this.element = h("div", { class: "reader" }, this.none);
     this.pinned = true;
     // A taller box below, or a narrower window, must not push the newest line out of sight.
-    new ResizeObserver(() => this.pinned && this.toEnd()).observe(this.scroll);
+    new ResizeObserver(() => {
+      this.height = this.scroll.clientHeight;
+      if (this.pinned) this.toEnd();
+    }).observe(this.scroll);
   }
 
   /** Open another conversation; "" for none. */
@@ -116,11 +119,13 @@ export class ThreadView {
   }
 
   toEnd() {
+    this.pinned = true;
     this.scroll.scrollTop = this.scroll.scrollHeight;
     this.newLines.hidden = true;
   }
 
   scrolled() {
+    if (this.scroll.clientHeight !== this.height) return; // not the reader moved, the box did
     this.pinned = this.isAtEnd();
     if (this.pinned) this.newLines.hidden = true;
   }

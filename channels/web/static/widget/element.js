@@ -19,7 +19,7 @@ class TandemChat extends HTMLElement {
       typing: (frame) => this.view.typing(frame),
       partial: (text) => this.view.partial(text),
       queue: (queue) => this.showQueue(queue),
-      sent: (message, seq) => this.view.tookIn(message, seq),
+      sent: (message, seq) => this.sent(message, seq),
       link: (linked) => this.setLink(linked),
       restarted: () => this.restarted(),
     });
@@ -130,6 +130,15 @@ class TandemChat extends HTMLElement {
   say(message) {
     this.line.send(message);
     this.view.toEnd();
+  }
+
+  // A bot sets to work at once; its own word that it does may come before we listen.
+  sent(message, seq) {
+    this.view.tookIn(message, seq);
+    const asked = !message.action || message.action.startsWith("choose");
+    if (asked && this.state.state === "bot" && !this.view.isAfter(seq)) {
+      this.view.typing({ author: "bot" });
+    }
   }
 
   showQueue(queue) {

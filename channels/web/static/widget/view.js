@@ -43,7 +43,7 @@ class View {
 
   add(item) {
     const stay = this.atEnd();
-    this.quiet();
+    if (item.author !== "customer") this.quiet();
     this.dropChoices();
     const row = this.row(item);
     this.shown.set(item.seq, row);
@@ -131,6 +131,10 @@ class View {
     const rows = [...this.taken.values(), ...waiting].map((one) => this.waiting(one));
     this.pending.replaceChildren(...rows);
     if (rows.length) this.dropChoices();
+  }
+
+  isAfter(seq) {
+    return Math.max(0, ...this.shown.keys()) > seq;
   }
 
   tookIn(message, seq) {
