@@ -124,6 +124,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         settings.database_url, limits=DatabaseLimits(**_values(settings.database, without="url"))
     )
     store = Store(database, Feed())
+    behind = Store(database, store.feed, patient=True)  # the work behind the ingress
     line = Line(
         folders.librarian_socket,
         RemoteLimits(**_values(settings.rag.limits, without="ready_wait_s")),
@@ -138,13 +139,13 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     channels = _open_channels(settings, store, ingress, parts)
     capabilities |= {name: channel.capabilities for name, channel in channels.items()}
     turns = Turns(
-        store,
+        behind,
         conversations,
         parts.answerer or RemoteLibrarian(line),
         rules=rules,
         limits=TurnLimits(**_values(settings.gateway.turns)),
     )
-    outbox = Outbox(store, channels, parts.clock, OutboxLimits(**_values(settings.gateway.outbox)))
+    outbox = Outbox(behind, channels, parts.clock, OutboxLimits(**_values(settings.gateway.outbox)))
     limits = WorkerLimits(**_values(settings.gateway.worker))
     return Gateway(
         settings=settings,
@@ -153,7 +154,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         stopping=parts.stopping,
         channels=channels,
         ingress=ingress,
-        worker=Worker(store, router, turns, outbox, channels=channels, limits=limits),
+        worker=Worker(behind, router, turns, outbox, channels=channels, limits=limits),
         outbox=outbox,
         desk=Desk(store, conversations, parts.clock),
         line=line,

@@ -141,14 +141,18 @@ async def every_source(knowledge: KnowledgePart) -> AsyncGenerator[SourceSummary
 
 
 def _documents(paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """(Name, file) of all documents. A folder's files are named by their path below it, so that
-    the same folder at another place means the same documents."""
+    """(Name, file) of all documents. A folder's files are named by the folder and their path below
+    it: the same folder at another place means the same documents, and two folders never
+    overwrite each other's."""
     found: list[tuple[str, Path]] = []
     for path in paths:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             hidden = [p for p in files if any(part[0] == "." for part in p.relative_to(path).parts)]
-            found += [(p.relative_to(path).as_posix(), p) for p in files if p not in hidden]
+            top = path.resolve().name
+            found += [
+                (f"{top}/{p.relative_to(path).as_posix()}", p) for p in files if p not in hidden
+            ]
         elif path.is_file():
             found.append((path.name, path))
         else:

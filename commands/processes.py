@@ -28,6 +28,7 @@ log = structlog.get_logger()
 CONNECTIONS_WAIT_S = 6  # for requests in flight; with FINISH_WAIT_S and the librarian below 25
 LIBRARIAN_STOP_WAIT_S = 4.0
 SETTLE_POLL_S = 0.5
+FRAME_BYTES_MAX = 65_536  # of a socket: larger ones end it before anything is read
 
 
 class _Server(uvicorn.Server):
@@ -119,6 +120,7 @@ def _server(app: object, *, uds: Path | None = None) -> _Server:
             app,  # pyright: ignore[reportArgumentType]
             uds=str(uds) if uds else None, log_config=None, access_log=False, lifespan="on",
             proxy_headers=False, server_header=False,
+            ws="websockets-sansio", ws_max_size=FRAME_BYTES_MAX, ws_per_message_deflate=False,
             timeout_graceful_shutdown=CONNECTIONS_WAIT_S,
         )
     )  # fmt: skip

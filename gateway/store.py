@@ -48,11 +48,16 @@ TRIGGERS = {
 
 
 class Store:
-    """A database whose commits are announced: `touch` in a transaction, hints after its commit."""
+    """A database whose commits are announced: `touch` in a transaction, hints after its commit.
 
-    def __init__(self, database: Database, feed: Feed) -> None:
+    `patient`: for work that nobody waits for. It has to know what it claimed, so it never gives up
+    on a commit that may still come.
+    """
+
+    def __init__(self, database: Database, feed: Feed, *, patient: bool = False) -> None:
         self.database = database
         self.feed = feed
+        self._patient = patient
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """The value of `work`, committed; then its hints. Raises like `Database.write`."""
@@ -62,7 +67,7 @@ class Store:
             value = work(session)
             return value, set(session.info.get("topics", ()))
 
-        value, topics = await self.database.write(run)
+        value, topics = await self.database.write(run, patient=self._patient)
         self.feed.publish(topics)
         return value
 

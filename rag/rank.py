@@ -18,7 +18,7 @@ _VECTOR_WEIGHT = 1.5
 _GRAMS_WEIGHT = 0.1
 _HEADING_WEIGHT = 0.3  # of a nearest heading that asks the same, as in a list of questions
 _SUBJECT_WEIGHT = 1.0
-_OWN_SUBJECT_WEIGHT = 0.15  # of a title that the question itself names: its terms count already
+_NAMED_WEIGHT = 0.15  # of a name in the question itself: its terms count already
 _SAME_LANGUAGE_WEIGHT = 0.1
 _CONTEXT_WEIGHT = 0.3
 
@@ -32,14 +32,18 @@ _TWINS_SHARE_MIN = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A question made ready for scoring. `fitness` 0..1 is the embedder's for its language."""
+    """A question made ready for scoring. `fitness` 0..1 is the embedder's for its language.
+
+    `named` are the titles and headings that the question itself says, `subjects` those that the
+    talk before it was about, each with a strength 0..1.
+    """
 
     text: str
     terms: tuple[str, ...]
     language: Language
     fitness: float = 0.0
+    named: Mapping[str, float] = field(default_factory=dict[str, float])
     subjects: Mapping[str, float] = field(default_factory=dict[str, float])
-    names_subject: float = 0.0  # how much of a title the question itself names
     context: tuple[str, ...] = ()  # terms of the last turns, where no subject is known
 
 
@@ -89,8 +93,10 @@ def rank(
     live = state.alive & visible if without is None else state.alive & visible & ~without
     scores = state.score(query.terms, without=without)
     vectors = _dense_cosines(state, cosines, live)
-    subject = _subject_strength(state, query)
-    bonus = subject * (_OWN_SUBJECT_WEIGHT if query.names_subject else _SUBJECT_WEIGHT)
+    named = _strength(state, query.named)
+    carried = _strength(state, query.subjects)
+    subject = np.maximum(named, carried)
+    bonus = _NAMED_WEIGHT * named + _SUBJECT_WEIGHT * carried
     total = scores.bm25 + bonus
     if vectors is not None:
         total = total + _VECTOR_WEIGHT * query.fitness * vectors
@@ -148,9 +154,10 @@ def _dense_cosines(
     return np.maximum(dense, 0.0)
 
 
-def _subject_strength(state: KeywordState, query: Query) -> Floats:
+def _strength(state: KeywordState, names: Mapping[str, float]) -> Floats:
+    """For each row the strength of the strongest name that it stands under."""
     strength = np.zeros(len(state.rows), np.float32)
-    for name, value in query.subjects.items():
+    for name, value in names.items():
         rows = state.by_name.get(name, [])
         strength[rows] = np.maximum(strength[rows], value)
     return strength

@@ -128,12 +128,12 @@ class Retriever:
         """The question made ready, and the text to embed: with the subject, if one is carried."""
         text = question.text[:_QUESTION_CHARS_MAX]
         language = detect(text)
-        subjects, own = state.subjects.carried(text, question.history)
+        named, subjects = state.subjects.subjects(text, question.history)
         asked = text
-        if subjects and not own:
+        if subjects:
             asked = f"{max(subjects, key=lambda name: subjects[name])}: {text}"
         context: Sequence[str] = ()
-        if question.history and not subjects:
+        if question.history and not subjects and not named:
             last = question.history[-_CONTEXT_TURNS:]
             context = content_terms("\n".join(turn.text for turn in last))
         query = Query(
@@ -141,8 +141,8 @@ class Retriever:
             terms=tuple(content_terms(text)),
             language=language,
             fitness=self._fitness(asked, language),
+            named=named,
             subjects=subjects,
-            names_subject=own,
             context=tuple(context),
         )
         return query, asked

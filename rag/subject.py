@@ -44,27 +44,25 @@ class SubjectIndex:
         shares[shares < _NAMED_SHARE_MIN] = 0.0
         return shares
 
-    def carried(self, text: str, history: Sequence[Turn]) -> tuple[dict[str, float], float]:
-        """Names that the talk is about, by strength 0..1; and how much of a title the line names.
+    def subjects(
+        self, text: str, history: Sequence[Turn]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Names that the line itself says, and names that the talk is about, by strength 0..1.
 
-        A title in the question itself ends the carrying over: a new subject was brought up. A
-        heading does not: "the rooms" are still those of the house that was talked about.
+        A title in the line ends the carrying over: a new subject was brought up. A heading does
+        not: "the rooms" are still those of the house that was talked about.
         """
         own = self.named(text)
-        titles = np.where(self.is_title, own, 0.0)
-        if titles.max(initial=0.0) > 0:
-            return self._strongest(titles), float(titles.max())
+        if own[self.is_title].max(initial=0.0) > 0:
+            return self._by_name(own), {}
         strength = np.zeros(len(self.names), np.float32)
         fade = 1.0
         for turn in list(reversed(history))[:_TURNS_MAX]:
             strength = np.maximum(strength, self.named(turn.text) * fade)
             fade *= _FADE
-        return self._strongest(np.where(own > 0, 0.0, strength)), 0.0
+        return self._by_name(own), self._by_name(np.where(own > 0, 0.0, strength))
 
-    def _strongest(self, strength: npt.NDArray[np.float32]) -> dict[str, float]:
-        best = float(strength.max(initial=0.0))
-        if best <= 0:
-            return {}
+    def _by_name(self, strength: npt.NDArray[np.float32]) -> dict[str, float]:
         return {self.names[at]: float(strength[at]) for at in np.flatnonzero(strength > 0)}
 
 

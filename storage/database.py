@@ -86,11 +86,12 @@ class Database:
         for thread in self._writers:
             thread.start()
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, patient: bool = False) -> T:
         """The value of `work`, committed. An exception of `work` undoes its own writes only.
 
         Raises Overloaded when the queue is full or the commit takes longer than
-        `commit_wait_s` (it may still happen), Unavailable when the database refuses.
+        `commit_wait_s` (it may still happen; a `patient` caller waits until it is certain),
+        Unavailable when the database refuses.
         """
         if self._waiting >= self.limits.queue_max:
             raise Overloaded(f"{self._waiting} writes are waiting")
@@ -99,7 +100,7 @@ class Database:
         self._waiting += 1
         self._writes.put(_Write(work, future, loop))
         try:
-            async with asyncio.timeout(self.limits.commit_wait_s):
+            async with asyncio.timeout(None if patient else self.limits.commit_wait_s):
                 return await future
         except TimeoutError:
             raise Overloaded("the commit did not come in time") from None
@@ -190,7 +191,7 @@ class Database:
         if not self.is_sqlite:
             size = self.limits.writers + self.limits.readers
             return create_engine(
-                self.url, pool_size=size, max_overflow=0, pool_pre_ping=True,
+                self.url, pool_size=size, max_overflow=0, pool_pre_ping=True, hide_parameters=True,
                 connect_args={"options": _POSTGRES_WAITS},
             )  # fmt: skip
         engine = create_engine(
@@ -199,6 +200,7 @@ class Database:
             pool_size=1 if writer else self.limits.readers,
             max_overflow=0,
             connect_args={"check_same_thread": False},
+            hide_parameters=True,  # an error in the log must not hold what a customer wrote
         )
         _configure_sqlite(engine, writer=writer, busy_timeout_s=self.limits.busy_timeout_s)
         return engine

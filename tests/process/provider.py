@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.process.far_end import FarEnd
-from tests.process.server import Deployment
+from tests.process.server import Deployment, until
 
 _OPEN = {
     "event": "SELECT id FROM inbox_event WHERE state = 'new' AND channel = ? AND"
@@ -77,6 +77,15 @@ class Chat:
     def _newest(self, sql: str, *values: str) -> str:
         rows = self.shop.rows(f"SELECT * FROM ({sql})", *values)
         return rows[-1]["state"] if rows else ""
+
+    def settle(self) -> None:
+        """Until nothing is left to do; the provider delivers again what was not acknowledged."""
+
+        def settled() -> bool:
+            self.deliver()
+            return self.is_settled
+
+        until(settled, lambda: f"{self.name} to settle: {self.left()}")
 
     def check(self, far_end: FarEnd) -> None:
         """Nothing accepted is lost, nothing is twice, in `seq` order, and somebody answered."""

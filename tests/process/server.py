@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 from commands.failures import CommandFailed
 from commands.line import Server
@@ -30,11 +31,14 @@ PATIENCE_S = 60.0  # in which a customer must hear something, on however busy a 
 POLL_S = 0.02
 
 
-def until(find: Callable[[], T], what: str, *, within_s: float = PATIENCE_S) -> T:
+def until(
+    find: Callable[[], T], what: str | Callable[[], str], *, within_s: float = PATIENCE_S
+) -> T:
     """The first true value of `find`. Fails, naming `what` it waited for, after `within_s`."""
     give_up = time.monotonic() + within_s
     while not (found := find()):
-        assert time.monotonic() < give_up, f"waited {within_s:g} s for {what}"
+        if time.monotonic() > give_up:
+            pytest.fail(f"waited {within_s:g} s for {what if isinstance(what, str) else what()}")
         time.sleep(POLL_S)
     return found
 
@@ -110,40 +114,40 @@ class Deployment:
     def librarian_socket(self) -> Path:
         return Folders(self.folder).librarian_socket
 
-    def environ(self, failpoints: str = "") -> dict[str, str]:
-        """What a process of this deployment is started with."""
+    def environ(self, failpoints: str = "", **more: str) -> dict[str, str]:
+        """What a process of this deployment is started with; `more` are settings."""
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")
         }
-        settings = {f"TANDEM_{name}": value for name, value in self._settings.items()}
+        settings = {f"TANDEM_{name}": value for name, value in (self._settings | more).items()}
         return ours | settings | {
             "TANDEM_DATA_DIR": str(self.folder), "TANDEM_SERVER__PORT": str(self.port),
             "TANDEM_FAILPOINTS": failpoints, "PYTHONPATH": str(ROOT),
         }  # fmt: skip
 
-    def start(self, *words: str, failpoints: str = "") -> Process:
-        """`tandem WORDS`, not waited for. What it prints is appended to one log of all."""
+    def start(self, *words: str, failpoints: str = "", **more: str) -> Process:
+        """`tandem WORDS`, not waited for. What it prints goes to a file of its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{len(self._processes)}-{words[0]}.log"
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                [TANDEM, *words], cwd=self.folder, env=self.environ(failpoints),
+                [TANDEM, *words], cwd=self.folder, env=self.environ(failpoints, **more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         process = Process(popen, log)
         self._processes.append(process)
         return process
 
-    def serve(self, *words: str, failpoints: str = "") -> Process:
+    def serve(self, *words: str, failpoints: str = "", **more: str) -> Process:
         """`tandem serve WORDS`, listening."""
-        process = self.start("serve", *words, failpoints=failpoints)
+        process = self.start("serve", *words, failpoints=failpoints, **more)
         until(lambda: self._answers() or process.code is not None, "the server to listen")
         assert process.code is None, process.log
         return process
 
-    def gateway(self, failpoints: str = "") -> Process:
+    def gateway(self, failpoints: str = "", **more: str) -> Process:
         """The gateway process alone, listening."""
-        return self.serve("--gateway-only", failpoints=failpoints)
+        return self.serve("--gateway-only", failpoints=failpoints, **more)
 
     def librarian(self, failpoints: str = "") -> Process:
         """The librarian process alone, its models loaded."""

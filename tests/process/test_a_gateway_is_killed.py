@@ -34,7 +34,8 @@ def test_whatever_step_it_dies_at_every_customer_hears_something_once(
     chats: list[Chat] = []
     for failpoint in DEATHS:
         gateway = shop.gateway(f"{failpoint}=crash" if failpoint else "")
-        settle(chats)
+        for earlier in chats:
+            earlier.settle()
         chat = Chat(shop, f"dies-at-{failpoint}")
         chats.append(chat)
         if failpoint:
@@ -47,7 +48,8 @@ def test_whatever_step_it_dies_at_every_customer_hears_something_once(
         assert gateway.wait() == -9, gateway.log
         assert chat.left() == DEATHS[failpoint], failpoint
     gateway = shop.gateway()
-    settle(chats)
+    for chat in chats:
+        chat.settle()
     gateway.kill()
 
     for chat in chats:
@@ -61,10 +63,3 @@ def hold(far_end: FarEnd, *chats: Chat) -> None:
         far_end.hold(chat.name)
         chat.write(QUESTION)
         until(lambda chat=chat: far_end.deliveries(chat.name), f"{chat.name} to see the answer")
-
-
-def settle(chats: list[Chat]) -> None:
-    """Until nothing is left to do for any of them; the provider delivers again what it may."""
-    for chat in chats:
-        chat.deliver()
-        until(lambda chat=chat: chat.is_settled, f"{chat.name} to settle ({chat.left()})")

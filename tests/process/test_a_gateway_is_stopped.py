@@ -33,8 +33,7 @@ def test_stopped_under_load_it_finishes_what_it_has_begun(
     far_end.answer_after_s = 0.0
     gateway = shop.gateway()
     for chat in chats:
-        chat.deliver()
-        until(lambda chat=chat: chat.is_settled, f"{chat.name} to settle ({chat.left()})")
+        chat.settle()
     gateway.kill()
     unknown = shop.rows("SELECT id FROM delivery WHERE state = 'unknown' AND chat LIKE 'busy-%'")
 

@@ -5,6 +5,8 @@ them is left to the worker, as on every network whose answer carries nothing.
 """
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -26,6 +28,7 @@ from gateway.ports import Intake
 from storage.database import DatabaseError
 
 ACCOUNT = "main"
+POISON = "\N{SKULL}"  # reading it ends the process, as a bug in somebody's parser would
 
 
 class Settings(ChannelSettings):
@@ -63,6 +66,8 @@ class WireChannel:
 
     def parse(self, event: RawEvent) -> InboundMessage | None:
         fields = json.loads(event.body)
+        if fields["text"] == POISON:
+            os.kill(os.getpid(), signal.SIGKILL)
         return InboundMessage(
             address=Address(channel=self.name, account=ACCOUNT, chat=fields["chat"]),
             external_id=fields["id"],

@@ -5,6 +5,7 @@ const POLLS_BEFORE_SOCKET = 8;
 const POLL_S = 25;
 const PING_S = 25;
 const DEAD_S = 10;
+const OPEN = 1; // of a socket; a page may have replaced or removed WebSocket itself
 
 class Line {
   // `on` has: item, update, state, typing, partial, queue, sent, link, restarted.
@@ -225,7 +226,7 @@ class Line {
   // A socket can be dead without a word: it must answer this in time.
   ping() {
     const socket = this.socket;
-    if (socket?.readyState !== WebSocket.OPEN || this.doubt) return;
+    if (socket?.readyState !== OPEN || this.doubt) return;
     socket.send('{"type":"ping"}');
     this.doubt = setTimeout(() => {
       this.doubt = null;
@@ -236,7 +237,7 @@ class Line {
 
   typing() {
     const now = Date.now();
-    if (this.socket?.readyState !== WebSocket.OPEN || now < (this.told || 0) + 2000) return;
+    if (this.socket?.readyState !== OPEN || now < (this.told || 0) + 2000) return;
     this.told = now;
     this.socket.send('{"type":"typing"}');
   }
