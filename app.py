@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from sqlmodel import Session
 
 import channels as ways
@@ -171,10 +173,18 @@ def _open_channels(
         clock=parts.clock,
         stopping=parts.stopping,
         standing=_standing,
-        origins=settings.server.origins,
+        origins=(*settings.server.origins, *_own_origin(settings)),
         trusted_proxies=settings.server.trusted_proxies,
     )
     return ways.open_channels(settings.channels, lent)
+
+
+def _own_origin(settings: Settings) -> tuple[str, ...]:
+    """Our own pages' origin where a proxy stands before us and changes the Host header."""
+    if not settings.server.public_url:
+        return ()
+    scheme, host, *_ = urlsplit(settings.server.public_url)
+    return (f"{scheme}://{host}",)
 
 
 def _standing(session: Session, conversation: Conversation) -> ways.Standing:
@@ -313,6 +323,9 @@ def _openapi(settings: Settings) -> OpenAPIConfig:
         title="Tandem",
         version="1",
         render_plugins=[JsonRenderPlugin()],
+        components=Components(
+            security_schemes={"visitor": SecurityScheme(type="http", scheme="bearer")}
+        ),
         openapi_router=Routes("/schema", route_handlers=[], guards=[shown]),
     )
 

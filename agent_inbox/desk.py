@@ -21,7 +21,7 @@ from gateway.messages import Address
 from gateway.models import Contact, Conversation, Delivery, Message
 from gateway.ports import Clock
 from gateway.states import State
-from gateway.store import Store, lock_conversation
+from gateway.store import Store, lock_conversation, touch
 from storage.ids import new_id
 
 Outcome = Literal["solved", "unsolved", "no_reply", "spam"]
@@ -104,6 +104,7 @@ class Cases:
                 case.state, case.closed_at = "closed", now
         session.add(case)
         session.flush()
+        touch(session, *(f"contact:{contact}" for contact in cases_sql.behind(session, case)))
         for surface in self._surfaces:
             surface.refresh(session, case)
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Literal
 
-from sqlalchemy import func, tuple_
+from sqlalchemy import bindparam, func, tuple_
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from agent_inbox.brief import Spoken
 from agent_inbox.models import Agent, Case
@@ -17,6 +19,7 @@ PAGE_MAX = 50
 BRIEF_LINES = 50  # newest lines a brief is made from
 SAID_CHARS = 200  # of the customer's newest words, in a list
 EARLIER_MAX = 5  # earlier cases of the same person on a card
+BEHIND_MAX = 200  # customers told at once that their place changed; a slow poll tells the rest
 
 List = Literal["queue", "mine", "all"]
 
@@ -78,11 +81,16 @@ def names_of(session: Session, ids: Sequence[str | None]) -> Mapping[str, str]:
 
 def open_case(session: Session, conversation_id: str) -> Case | None:
     """The open case of a conversation; its row is only written under the conversation's lock."""
-    return session.exec(
+    return session.exec(_open_case(), params={"conversation": conversation_id}).first()
+
+
+@cache
+def _open_case() -> SelectOfScalar[Case]:
+    return (
         select(Case)
-        .where(Case.conversation_id == conversation_id, Case.state != "closed")
+        .where(Case.conversation_id == bindparam("conversation"), Case.state != "closed")
         .execution_options(populate_existing=True)
-    ).first()
+    )
 
 
 def place_of(session: Session, case: Case) -> int:
@@ -94,6 +102,18 @@ def place_of(session: Session, case: Case) -> int:
         .where(Case.state == "waiting", tuple_(col(Case.opened_at), col(Case.number)) < mine)
     ).one()
     return before + 1
+
+
+def behind(session: Session, case: Case) -> list[str]:
+    """The contacts that wait behind a case, the next ones first, `BEHIND_MAX` at most."""
+    return list(
+        session.exec(
+            select(Case.contact_id)
+            .where(Case.state == "waiting", Case.opened_at >= case.opened_at)
+            .order_by(col(Case.opened_at), col(Case.number))
+            .limit(BEHIND_MAX)
+        )
+    )
 
 
 def waiting_count(session: Session) -> int:

@@ -25,7 +25,7 @@ from gateway.phrases import Phrases
 from gateway.ports import Clock, Inbox
 from gateway.render import fit
 from gateway.states import Move, State
-from gateway.store import insert_once, touch, touch_conversation
+from gateway.store import insert, insert_once, touch, touch_conversation
 from rag.types import Citation, Language
 from storage.ids import new_id
 
@@ -146,25 +146,26 @@ class Conversations:
     def append(self, session: Session, conversation: Conversation, draft: Draft) -> Message:
         """Store a line at the next `seq`, for every screen. Delivers nothing."""
         now = self.clock()
-        message = Message(
-            id=new_id(), conversation_id=conversation.id, contact_id=conversation.contact_id,
-            thread_key=conversation.thread_key, seq=conversation.next_seq,
-            author=draft.author.kind, author_id=draft.author.id, author_name=draft.author.name,
-            note=draft.note, text=draft.text, mark=draft.mark, action=draft.action,
-            channel=conversation.reply_channel, language=conversation.language,
-            buttons=[asdict(button) for button in draft.buttons],
-            citations=[asdict(citation) for citation in draft.citations],
-            attachments=[asdict(attachment) for attachment in draft.attachments],
-            reply_kind=draft.reply_kind, record_id=draft.record_id, reply_to=draft.reply_to,
-            sent_at=draft.sent_at, created_at=now,
-        )  # fmt: skip
+        message_id = new_id()
+        insert(session, Message, {
+            "id": message_id, "conversation_id": conversation.id,
+            "contact_id": conversation.contact_id, "thread_key": conversation.thread_key,
+            "seq": conversation.next_seq, "author": draft.author.kind,
+            "author_id": draft.author.id, "author_name": draft.author.name, "note": draft.note,
+            "text": draft.text, "mark": draft.mark, "action": draft.action,
+            "channel": conversation.reply_channel, "language": conversation.language,
+            "buttons": [asdict(button) for button in draft.buttons],
+            "citations": [asdict(citation) for citation in draft.citations],
+            "attachments": [asdict(attachment) for attachment in draft.attachments],
+            "reply_kind": draft.reply_kind, "record_id": draft.record_id,
+            "reply_to": draft.reply_to, "sent_at": draft.sent_at, "created_at": now,
+        })  # fmt: skip
+        message = session.exec(_message(), params={"id": message_id}).one()
         conversation.next_seq += 1
         conversation.updated_at = now
         if draft.author.kind == "customer":
             conversation.customer_seq = message.seq
-        session.add(message)
         session.add(conversation)
-        session.flush()
         self.inbox.show(session, message)
         touch_conversation(session, conversation)
         return message
@@ -176,25 +177,26 @@ class Conversations:
         epoch = conversation.epoch if draft.author.kind == "bot" else None
         can = self.capabilities[conversation.reply_channel]
         for part in range(1 if can.pulled else len(fit(outbound(message), can))):
-            session.add(self._delivery(conversation, message, epoch, part))
+            insert(session, Delivery, self._delivery(conversation, message, epoch, part))
         if not can.pulled:
             touch(session, "deliveries")
         return message
 
     def _delivery(
         self, conversation: Conversation, message: Message, epoch: int | None, part: int
-    ) -> Delivery:
+    ) -> Mapping[str, Any]:
         now = self.clock()
         to = reply_address(conversation)
         pulled = self.capabilities[to.channel].pulled
-        return Delivery(
-            id=new_id(), message_id=message.id, conversation_id=conversation.id,
-            surface=to.channel, account=to.account, chat=to.chat, thread=to.thread,
-            destination=destination(to), part=part, ord=message.seq * PARTS_MAX + part, epoch=epoch,
+        return {
+            "id": new_id(), "message_id": message.id, "conversation_id": conversation.id,
+            "surface": to.channel, "account": to.account, "chat": to.chat, "thread": to.thread,
+            "destination": destination(to), "part": part,
+            "ord": message.seq * PARTS_MAX + part, "epoch": epoch,
             # The far end reads this very store: the commit is the delivery.
-            state="delivered" if pulled else "pending", external_id=message.id if pulled else None,
-            due=now, created_at=now,
-        )  # fmt: skip
+            "state": "delivered" if pulled else "pending",
+            "external_id": message.id if pulled else None, "due": now, "created_at": now,
+        }  # fmt: skip
 
     # Owner
 
@@ -322,6 +324,11 @@ class Conversations:
             "due": self.clock(), "created_at": self.clock(),
         })  # fmt: skip
         touch(session, "turns")
+
+
+@cache
+def _message() -> SelectOfScalar[Message]:
+    return select(Message).where(Message.id == bindparam("id"))
 
 
 def newest(session: Session, contact_id: str, thread_key: str) -> Conversation | None:

@@ -66,17 +66,15 @@ class Ingress:
     def _take(
         self, session: Session, event: RawEvent, message: InboundMessage, now: datetime
     ) -> Received | _Unread:
-        if not keep_event(session, event, now):
+        if not keep_event(session, event, now, state="done"):
             return self._again(session, event, message)
         reach("I6")
         try:
             with session.begin_nested():
-                received = self._router.receive(session, message)
-                finish_event(session, event, "done")
+                return self._router.receive(session, message)
         except Exception as error:  # the raw event stays: nothing accepted is lost
-            touch(session, "events")
+            _leave_to_worker(session, event)
             return _Unread(error)
-        return received
 
     def _again(
         self, session: Session, event: RawEvent, message: InboundMessage
@@ -88,19 +86,18 @@ class Ingress:
         return known or _Unread(LookupError("it was kept before, and is not read yet"))
 
 
-def keep_event(session: Session, event: RawEvent, now: datetime) -> bool:
-    """Insert a raw event unless it is there; whether it was new."""
+def keep_event(session: Session, event: RawEvent, now: datetime, *, state: str = "new") -> bool:
+    """Insert a raw event unless it is there; whether it was not."""
     return insert_once(session, InboxEvent, {
         "id": new_id(), "channel": event.channel, "account": event.account,
         "external_id": event.external_id, "headers": dict(event.headers), "body": event.body,
-        "state": "new", "attempts": 0, "crashes": 0, "received_at": now,
+        "state": state, "attempts": 0, "crashes": 0, "received_at": now,
     })  # fmt: skip
 
 
-def finish_event(session: Session, event: RawEvent, state: str, reason: str | None = None) -> None:
-    session.connection().execute(
-        update(InboxEvent).where(*_key(event)).values(state=state, reason=reason)
-    )
+def _leave_to_worker(session: Session, event: RawEvent) -> None:
+    session.connection().execute(update(InboxEvent).where(*_key(event)).values(state="new"))
+    touch(session, "events")
 
 
 def _key(event: RawEvent) -> tuple[ColumnElement[bool], ...]:

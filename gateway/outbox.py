@@ -122,14 +122,14 @@ class Outbox:
                 await hints.wait(self._limits.poll_s)
 
     async def close(self, *, within_s: float) -> None:
-        """Let what is on its way arrive; what does not is ambiguous, and reconciled at the start."""
+        """Let what is on its way arrive; what does not, the next start reconciles."""
         if self._on_the_way:
             _, late = await asyncio.wait(self._on_the_way, timeout=within_s)
             for task in late:
                 task.cancel()
 
     async def drain(self) -> int:
-        """Send all that is due now, and wait for it; how many were tried. For tests and the demo."""
+        """Send all that is due now and wait for it; how many were tried. For tests and the demo."""
         tried = 0
         while claims := await self._store.write(self._claim):
             async with asyncio.TaskGroup() as group:

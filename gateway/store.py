@@ -6,9 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Executable, Table, inspect, text
+from sqlalchemy import Connection, Executable, Table, bindparam, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session, SQLModel, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.feed import Feed
 from gateway.models import Conversation
@@ -94,7 +95,8 @@ def insert_once(session: Session, table: type[SQLModel], row: Mapping[str, Any])
 @cache
 def _insert_once(table: Table, dialect: str) -> Executable:
     insert = (sqlite if dialect == "sqlite" else postgresql).insert
-    return insert(table).on_conflict_do_nothing()
+    statement = insert(table).on_conflict_do_nothing()
+    return statement.execution_options(preserve_rowcount=True)  # psycopg drops it otherwise
 
 
 def insert(session: Session, table: type[SQLModel], row: Mapping[str, Any]) -> None:
@@ -109,7 +111,17 @@ def _insert(table: Table) -> Executable:
 
 def lock_conversation(session: Session, conversation_id: str) -> Conversation | None:
     """The row, locked until commit on PostgreSQL; SQLite has one writer anyway."""
-    return session.get(Conversation, conversation_id, with_for_update=True, populate_existing=True)
+    return session.exec(_locked_conversation(), params={"id": conversation_id}).first()
+
+
+@cache
+def _locked_conversation() -> SelectOfScalar[Conversation]:
+    return (
+        select(Conversation)
+        .where(Conversation.id == bindparam("id"))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
 
 
 def create_triggers(connection: Connection) -> None:

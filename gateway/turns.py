@@ -9,9 +9,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 import structlog
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import conversations as talk
 from gateway.conversations import BOT, SYSTEM, Conversations, Draft
@@ -110,7 +113,7 @@ class Turns:
     def _start(self, session: Session, turn_id: str) -> Snapshot | None:
         """T3: take the turn and a picture of the conversation, or None if it is not to be run."""
         now = self.clock()
-        turn = session.get(Turn, turn_id, with_for_update=True, populate_existing=True)
+        turn = session.exec(_locked_turn(), params={"id": turn_id}).first()
         if turn is None or turn.state != "scheduled":
             return None
         conversation = lock_conversation(session, turn.conversation_id)
@@ -193,7 +196,7 @@ class Turns:
         self, session: Session, snapshot: Snapshot, reply: Reply, answer: Answer | None
     ) -> bool:
         """T4: say it, or discard it. Whether the turn is to be run (again)."""
-        turn = session.get(Turn, snapshot.turn_id, with_for_update=True, populate_existing=True)
+        turn = session.exec(_locked_turn(), params={"id": snapshot.turn_id}).first()
         conversation = lock_conversation(session, snapshot.conversation_id)
         if turn is None or conversation is None:
             return False
@@ -261,10 +264,24 @@ class Turns:
         return tuple(self._phrases.button(action, language) for action in actions)
 
 
+@cache
+def _locked_turn() -> SelectOfScalar[Turn]:
+    return (
+        select(Turn)
+        .where(Turn.id == bindparam("id"))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
 def floor(session: Session) -> int:
     """Answers read from an older version of the knowledge base must not be sent."""
-    row = session.get(KnowledgeFloor, 1)
-    return row.version if row else 0
+    return session.exec(_floor()).first() or 0
+
+
+@cache
+def _floor() -> SelectOfScalar[int]:
+    return select(KnowledgeFloor.version)
 
 
 def raise_floor(session: Session, version: int) -> None:
@@ -277,19 +294,24 @@ def raise_floor(session: Session, version: int) -> None:
 def _recent(
     session: Session, conversation: Conversation, *, before: int, limit: int
 ) -> list[Message]:
-    rows = session.exec(
+    place = {"conversation": conversation.id, "before": before, "most": limit}
+    return list(session.exec(_recent_lines(), params=place).all()[::-1])
+
+
+@cache
+def _recent_lines() -> SelectOfScalar[Message]:
+    return (
         select(Message)
         .where(
-            Message.conversation_id == conversation.id,
-            Message.seq < before,
+            Message.conversation_id == bindparam("conversation"),
+            Message.seq < bindparam("before"),
             col(Message.note).is_(False),
             col(Message.withdrawn_at).is_(None),
             col(Message.author).in_(("customer", "bot", "agent")),
         )
         .order_by(col(Message.seq).desc())
-        .limit(limit)
-    ).all()
-    return list(rows[::-1])
+        .limit(bindparam("most"))
+    )
 
 
 def _history(lines: Sequence[Message]) -> tuple[Spoken, ...]:

@@ -6,13 +6,16 @@ finds what a crash, a missed hint or a full lane left behind.
 """
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 import structlog
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.messages import InboundMessage, RawEvent
 from gateway.models import InboxEvent, Turn
@@ -64,8 +67,9 @@ class Worker:
         self._channels = channels
         self._limits = limits
         self._clock: Clock = turns.clock
-        self._lanes: dict[Lane, deque[tuple[str, InboundMessage]]] = defaultdict(deque)
+        self._lanes: dict[Lane, deque[tuple[str, InboundMessage]]] = {}
         self._admitted: set[str] = set()
+        self._suspects: set[str] = set()  # one of them may have ended the process before this one
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -101,6 +105,8 @@ class Worker:
             )
 
         await self._store.write(expire)
+        if everything:
+            self._suspects = await self._store.read(_counted_events)
         await self._outbox.reclaim(everything=everything)
 
     async def admit(self) -> int:
@@ -133,48 +139,53 @@ class Worker:
         if room <= 0:
             return 0
         rows = await self._store.read(lambda session: self._new_events(session, room))
-        fresh = [row for row in rows if row.id not in self._admitted]
+        fresh = self._let_in([row for row in rows if row.id not in self._admitted])
         if not fresh:
             return 0
         ids = [row.id for row in fresh]
-        await self._store.write(lambda session: _count_attempt(session, ids))
-        for row in fresh:
-            await self._admit(row)
-        return len(fresh)
+        await self._store.write(lambda session: _count(session, ids, 1))
+        left_out = [row.id for row in fresh if not await self._admit(row)]
+        if left_out:
+            await self._store.write(lambda session: _count(session, left_out, -1))
+        if self._suspects:
+            self._store.feed.publish(("events",))  # the next one, if this one is over already
+        return len(fresh) - len(left_out)
+
+    def _let_in(self, rows: list[InboxEvent]) -> list[InboxEvent]:
+        """After a crash those that were at work are tried one at a time, so that the next crash
+        tells which one it is; nobody else is counted with it."""
+        suspects = [row for row in rows if row.id in self._suspects]
+        if not suspects and not self._suspects & self._admitted:
+            return rows
+        return [] if self._admitted else suspects[:1]
 
     def _new_events(self, session: Session, room: int) -> list[InboxEvent]:
-        now = self._clock()
-        return list(
-            session.exec(
-                select(InboxEvent)
-                .where(
-                    InboxEvent.state == "new",
-                    col(InboxEvent.due).is_(None) | (col(InboxEvent.due) <= now),
-                )
-                .order_by(col(InboxEvent.id))
-                .limit(len(self._admitted) + room)
-            )
-        )
+        most = len(self._admitted) + room
+        return list(session.exec(_new_events(), params={"now": self._clock(), "most": most}))
 
-    async def _admit(self, row: InboxEvent) -> None:
+    async def _admit(self, row: InboxEvent) -> bool:
+        """Put it into its lane, or close it. False: its lane is full, it comes back in order."""
         if row.crashes >= self._limits.crashes_max:
             await self._close_event(row.id, "quarantined", "it ended the process three times")
-            return
+            return True
         if row.attempts >= self._limits.failures_max:
             await self._close_event(row.id, "quarantined", row.reason or "it failed too often")
-            return
+            return True
         message = await self._parse(row)
         if message is None:
-            return
+            return True
         address = message.address
         lane = (address.channel, address.account, address.chat, address.thread)
-        if len(self._lanes[lane]) >= self._limits.lane_max:
-            return  # it stays in the database; the lane comes back for it in order
-        idle = not self._lanes[lane]
-        self._lanes[lane].append((row.id, message))
+        waiting = self._lanes.get(lane)
+        if waiting is not None and len(waiting) >= self._limits.lane_max:
+            return False
         self._admitted.add(row.id)
-        if idle:
+        if waiting is None:
+            self._lanes[lane] = deque([(row.id, message)])
             self._spawn(self._walk(lane))
+        else:
+            waiting.append((row.id, message))
+        return True
 
     async def _parse(self, row: InboxEvent) -> InboundMessage | None:
         """Read an event; what cannot be read is set aside with its reason, never lost."""
@@ -199,23 +210,30 @@ class Worker:
     async def _walk(self, lane: Lane) -> None:
         """Work through one lane, in order, until it is empty."""
         waiting = self._lanes[lane]
-        while waiting:
-            event_id, message = waiting[0]
-            try:
-                await self._receive(event_id, message)
-            except OriginalMissing as error:  # what it changes may be right behind it
-                await self._park(event_id, error)
-            except Exception as error:
-                # Nothing of this lane may overtake it: leave the rest to the next sweep.
-                log.warning("receive_failed", event_id=event_id, error=type(error).__name__)
-                self._admitted.difference_update(left for left, _ in waiting)
-                waiting.clear()
-                await self._note_failure(event_id, error)
-                break
-            waiting.popleft()
-            self._admitted.discard(event_id)
-        del self._lanes[lane]
-        self._store.feed.publish(("events",))
+        try:
+            while waiting:
+                event_id, message = waiting[0]
+                try:
+                    await self._receive(event_id, message)
+                except OriginalMissing as error:  # what it changes may be right behind it
+                    await self._park(event_id, error)
+                except Exception as error:
+                    log.warning("receive_failed", event_id=event_id, error=type(error).__name__)
+                    await asyncio.sleep(self._limits.retry_s)
+                    await self._put_back(waiting, error)
+                    continue
+                waiting.popleft()
+                self._let_go(event_id)
+        except DatabaseError as error:  # the store is down: all of them are still in it
+            log.warning("lane_stopped", error=str(error))
+        finally:
+            del self._lanes[lane]
+            self._let_go(*(left for left, _ in waiting))
+            self._store.feed.publish(("events",))
+
+    def _let_go(self, *event_ids: str) -> None:
+        self._admitted.difference_update(event_ids)
+        self._suspects.difference_update(event_ids)
 
     async def _receive(self, event_id: str, message: InboundMessage) -> None:
         def work(session: Session) -> None:
@@ -230,18 +248,22 @@ class Worker:
         await self._store.write(work)
         reach("I7")
 
-    async def _note_failure(self, event_id: str, error: Exception) -> None:
+    async def _put_back(self, waiting: deque[tuple[str, InboundMessage]], error: Exception) -> None:
+        """The first one failed, and none of its lane may overtake it: all come back in order."""
         reason = f"{type(error).__name__}: {error}"[:500]
+        failed, *behind = [event_id for event_id, _ in waiting]
+        waiting.clear()
+        self._let_go(failed, *behind)
 
         def work(session: Session) -> None:
+            _count(session, behind, -1)
             session.connection().execute(
                 update(InboxEvent)
-                .where(col(InboxEvent.id) == event_id)
+                .where(col(InboxEvent.id) == failed)
                 .values(reason=reason, crashes=InboxEvent.crashes - 1)
             )
 
         await self._store.write(work)
-        await asyncio.sleep(self._limits.retry_s)
 
     async def _park(self, event_id: str, error: OriginalMissing) -> None:
         """Try an early edit again a little later; after a minute its original never came."""
@@ -260,6 +282,8 @@ class Worker:
         await self._store.write(work)
 
     async def _close_event(self, event_id: str, state: str, reason: str | None) -> None:
+        self._suspects.discard(event_id)
+
         def work(session: Session) -> None:
             session.connection().execute(
                 update(InboxEvent)
@@ -275,19 +299,12 @@ class Worker:
         room = self._limits.turns_at_once_max - len(self._running)
         if room <= 0:
             return 0
-        now = self._clock()
-
-        def due(session: Session) -> list[str]:
-            return list(
-                session.exec(
-                    select(Turn.id)
-                    .where(Turn.state == "scheduled", col(Turn.due) <= now + timedelta(seconds=1))
-                    .order_by(col(Turn.due), col(Turn.id))
-                    .limit(self._limits.turns_at_once_max * 2)
-                )
-            )
-
-        waiting = [one for one in await self._store.read(due) if one not in self._running][:room]
+        soon = self._clock() + timedelta(seconds=1)
+        enough = {"soon": soon, "most": self._limits.turns_at_once_max * 2}
+        due = await self._store.read(
+            lambda session: session.exec(_due_turns(), params=enough).all()
+        )
+        waiting = [one for one in due if one not in self._running][:room]
         for turn_id in waiting:
             self._running[turn_id] = asyncio.create_task(self._run_turn(turn_id))
         return len(waiting)
@@ -310,6 +327,29 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
 
+@cache
+def _new_events() -> SelectOfScalar[InboxEvent]:
+    return (
+        select(InboxEvent)
+        .where(
+            InboxEvent.state == "new",
+            col(InboxEvent.due).is_(None) | (col(InboxEvent.due) <= bindparam("now")),
+        )
+        .order_by(col(InboxEvent.id))
+        .limit(bindparam("most"))
+    )
+
+
+@cache
+def _due_turns() -> SelectOfScalar[str]:
+    return (
+        select(Turn.id)
+        .where(Turn.state == "scheduled", col(Turn.due) <= bindparam("soon"))
+        .order_by(col(Turn.due), col(Turn.id))
+        .limit(bindparam("most"))
+    )
+
+
 async def _unless_down(work: Callable[[], Awaitable[object]]) -> None:
     try:
         await work()
@@ -317,9 +357,17 @@ async def _unless_down(work: Callable[[], Awaitable[object]]) -> None:
         log.warning("sweep_failed", error=str(error))
 
 
-def _count_attempt(session: Session, ids: list[str]) -> None:
+def _count(session: Session, ids: list[str], by: int) -> None:
+    """Count an attempt before the work, and as a crash until it has ended otherwise."""
     session.connection().execute(
         update(InboxEvent)
         .where(col(InboxEvent.id).in_(ids))
-        .values(attempts=InboxEvent.attempts + 1, crashes=InboxEvent.crashes + 1)
+        .values(attempts=InboxEvent.attempts + by, crashes=InboxEvent.crashes + by)
+    )
+
+
+def _counted_events(session: Session) -> set[str]:
+    """The unread events that were at work when the process before this one ended."""
+    return set(
+        session.exec(select(InboxEvent.id).where(InboxEvent.state == "new", InboxEvent.crashes > 0))
     )

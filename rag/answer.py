@@ -191,10 +191,13 @@ class Librarian:
             reasons = (Reason.VALUE_CHECK, *decision.reasons[1:])
             return _Outcome(replace(decision, action="decline", reasons=reasons))
         if decision.action == "suggest":
-            offered = suggestions(question.text, evidence.candidates, language)
-            if not offered:
-                decision = replace(decision, action="decline")
-            return _Outcome(decision, suggestions=offered)
+            # In the other language even the same question is another one.
+            asked = "" if Reason.OTHER_LANGUAGE in decision.reasons else question.text
+            offered = suggestions(asked, evidence.candidates, language)
+            if offered:
+                return _Outcome(decision, suggestions=offered)
+            reasons = (_why_not(evidence), *decision.reasons[1:])
+            decision = replace(decision, action="decline", reasons=reasons)
         return _Outcome(decision)
 
     def _decision(self, verdict: Verdict, reasons: tuple[Reason, ...]) -> Decision:

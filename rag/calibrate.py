@@ -47,7 +47,7 @@ _PRIOR_SCALES: Mapping[bool, Vector] = {
     False: np.array([0.2, 0.15, 0.25, 0.25, 0.13, 0.1, 0.22, 0.4]),
 }
 _PRIOR_T_ANSWER, _PRIOR_T_SUGGEST = 0.8, 0.5
-_PRIOR_STRENGTH = 100.0  # of the weights: as many pseudo-questions as it takes to move them much
+_PRIOR_STRENGTH = 250.0  # of the weights: as many pseudo-questions as it takes to move them much
 _PRIOR_COUNT = 30.0  # of means, spreads and cuts, in pseudo-questions
 _FALSE_ANSWERS_MAX = 0.1  # of the negatives above the answering cut
 _FALSE_SUGGESTIONS_MAX = 0.35

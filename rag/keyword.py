@@ -103,6 +103,7 @@ class KeywordState:
     by_hash: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     by_name: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     subjects: SubjectIndex = field(default_factory=lambda: subject_index({}))
+    sources: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  # a number for each
     languages: Mapping[str, Mask] = field(default_factory=dict[str, Mask])
     audiences: Mapping[str, Mask] = field(default_factory=dict[str, Mask])
 
@@ -226,6 +227,7 @@ class KeywordIndex:
             by_hash=by_hash,
             by_name=by_name,
             subjects=subject_index({name: name in titles for name in by_name}),
+            sources=_numbers([row.entry.source_id for row in rows]),
             languages=_masks([row.entry.language for row in rows]),
             audiences=_masks([row.entry.audience for row in rows]),
         )
@@ -265,6 +267,13 @@ def _lookups(rows: Sequence[Row], alive: Mask) -> tuple[dict[str, list[int]], di
         for name in dict.fromkeys((row.entry.title, *row.entry.heading_path)):
             by_name[name].append(at)
     return by_hash, by_name
+
+
+def _numbers(labels: Sequence[str]) -> Integers:
+    """The same number for the same label, from 0 on."""
+    numbers: dict[str, int] = {}
+    codes = (numbers.setdefault(label, len(numbers)) for label in labels)
+    return np.fromiter(codes, np.int64, len(labels))
 
 
 def _masks(labels: Sequence[str]) -> dict[str, Mask]:

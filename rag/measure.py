@@ -144,7 +144,8 @@ def auroc(yes: npt.NDArray[np.float64], no: npt.NDArray[np.float64]) -> float:
 
 
 def _far(yes: npt.NDArray[np.float64], no: npt.NDArray[np.float64]) -> float:
-    return round(float((no >= float(np.quantile(yes, 1 - _KEPT))).mean()), 4)
+    cut = float(np.quantile(yes, 1 - _KEPT))
+    return round(sum(p >= cut for p in no.tolist()) / len(no), 4)
 
 
 def _mean(values: Any) -> float | None:

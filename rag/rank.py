@@ -91,51 +91,82 @@ def rank(
     Rows in `without` count as never indexed.
     """
     live = state.alive & visible if without is None else state.alive & visible & ~without
+    rows = _score_rows(state, query, cosines, live=live, without=without)
+    bm25 = rows.scores.bm25
+    by_vector = np.zeros(len(bm25), np.float32) if rows.vectors is None else rows.vectors
+    return Ranking(
+        query=query,
+        hits=_spread(state, _hits(state, query, rows)),
+        scores=rows.scores,
+        keyword_pool=_top_values(bm25, live),
+        vector_pool=_top_values(by_vector, live),
+        best_keyword=_top_rows(bm25, live),
+        best_vector=_top_rows(by_vector, live),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RowScores:
+    """All scores that are cheap to have for every row. `total` is below 0 for those not live."""
+
+    scores: TermScores
+    vectors: Floats | None
+    subject: Floats
+    bonus: Floats
+    total: Floats
+    live: Mask
+
+
+def _score_rows(
+    state: KeywordState,
+    query: Query,
+    cosines: Mapping[str, float] | None,
+    *,
+    live: Mask,
+    without: Mask | None,
+) -> _RowScores:
     scores = state.score(query.terms, without=without)
     vectors = _dense_cosines(state, cosines, live)
-    named = _strength(state, query.named)
-    carried = _strength(state, query.subjects)
-    subject = np.maximum(named, carried)
+    named, carried = _strength(state, query.named), _strength(state, query.subjects)
     bonus = _NAMED_WEIGHT * named + _SUBJECT_WEIGHT * carried
-    total = scores.bm25 + bonus
+    total = scores.bm25 + bonus + _SAME_LANGUAGE_WEIGHT * state.in_language(query.language)
     if vectors is not None:
         total = total + _VECTOR_WEIGHT * query.fitness * vectors
     if query.context:
         total = total + _CONTEXT_WEIGHT * state.score(query.context, without=without).bm25
-    same = state.in_language(query.language)
-    total = np.where(live, total + _SAME_LANGUAGE_WEIGHT * same, -1.0)
-    pool = _pool(total, scores.bm25, same, live)
+    return _RowScores(
+        scores=scores,
+        vectors=vectors,
+        subject=np.maximum(named, carried),
+        bonus=bonus.astype(np.float32),
+        total=np.where(live, total, -1.0).astype(np.float32),
+        live=live,
+    )
+
+
+def _hits(state: KeywordState, query: Query, rows: _RowScores) -> list[Hit]:
+    """The rows worth a closer look, with the scores that need one, best first."""
+    pool = _pool(state, query, rows)
     headings = state.heading_match(query.terms, pool)
-    sums = total[pool] + _HEADING_WEIGHT * headings
+    sums = (rows.total[pool] + _HEADING_WEIGHT * headings).astype(np.float32)
+    close = _close(state, pool, sums)
     grams = np.zeros(len(pool), np.float32)
-    close: list[int] = np.argsort(-sums, kind="stable")[:_CLOSE].tolist()
     grams[close] = state.grams(query.text, [pool[at] for at in close])
     sums += _GRAMS_WEIGHT * grams
-    order: list[int] = np.argsort(-sums, kind="stable")[:_CLOSE].tolist()
-    hits = [
+    return [
         Hit(
             row=pool[at],
             score=float(sums[at]),
-            keyword=float(scores.bm25[pool[at]]),
+            keyword=float(rows.scores.bm25[pool[at]]),
             grams=float(grams[at]),
-            vector=None if vectors is None else float(vectors[pool[at]]),
-            coverage=float(scores.coverage[pool[at]]),
+            vector=None if rows.vectors is None else float(rows.vectors[pool[at]]),
+            coverage=float(rows.scores.coverage[pool[at]]),
             heading=float(headings[at]),
-            subject=float(subject[pool[at]]),
-            bonus=float(bonus[pool[at]]),
+            subject=float(rows.subject[pool[at]]),
+            bonus=float(rows.bonus[pool[at]]),
         )
-        for at in order
+        for at in sorted(close, key=lambda at: -float(sums[at]))
     ]
-    by_vector = np.zeros(len(total), np.float32) if vectors is None else vectors
-    return Ranking(
-        query=query,
-        hits=_spread(state, hits),
-        scores=scores,
-        keyword_pool=_top_values(scores.bm25, live),
-        vector_pool=_top_values(by_vector, live),
-        best_keyword=_top_rows(scores.bm25, live),
-        best_vector=_top_rows(by_vector, live),
-    )
 
 
 def _dense_cosines(
@@ -163,12 +194,38 @@ def _strength(state: KeywordState, names: Mapping[str, float]) -> Floats:
     return strength
 
 
-def _pool(total: Floats, bm25: Floats, same: Mask, live: Mask) -> list[int]:
-    """The best rows by the sum, by keywords alone, and of the other language."""
-    other = np.where(~same & live, total, -1.0)
-    chosen = [*_best(total, _POOL), *_best(np.where(live, bm25, -1.0), 10)]
-    chosen += _best(other, _OTHER_LANGUAGE_QUOTA)
-    return [row for row in dict.fromkeys(chosen) if live[row]]
+def _pool(state: KeywordState, query: Query, rows: _RowScores) -> list[int]:
+    """The best rows by the sum, by keywords alone, of the other language, and of each source."""
+    other = np.where(~state.in_language(query.language) & rows.live, rows.total, -1.0)
+    chosen = [
+        *_best(rows.total, _POOL),
+        *_best(np.where(rows.live, rows.scores.bm25, -1.0), 10),
+        *_best(other, _OTHER_LANGUAGE_QUOTA),
+        *_best_of_sources(state, rows.total, rows.live),
+    ]
+    return [row for row in dict.fromkeys(chosen) if rows.live[row]]
+
+
+def _best_of_sources(state: KeywordState, total: Floats, live: Mask) -> list[int]:
+    """The best row of each of the best sources."""
+    if not live.any():
+        return []
+    best = np.full(int(state.sources.max()) + 1, -1.0, np.float32)
+    np.maximum.at(best, state.sources[live], total[live])
+    heads = np.flatnonzero(live & (total >= best[state.sources]))
+    return [int(heads[at]) for at in _best(total[heads], _SHOWN)]
+
+
+def _close(state: KeywordState, pool: Sequence[int], sums: Floats) -> list[int]:
+    """Places in the pool that are worth comparing closely: a source's best first, not all of it."""
+    first: list[int] = []
+    rest: list[int] = []
+    taken: dict[int, int] = {}
+    for at in np.argsort(-sums, kind="stable").tolist():
+        source = int(state.sources[pool[at]])
+        taken[source] = taken.get(source, 0) + 1
+        (first if taken[source] <= _PER_SOURCE_MAX else rest).append(at)
+    return (first + rest)[:_CLOSE]
 
 
 def _best(values: Floats, limit: int) -> list[int]:

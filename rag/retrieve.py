@@ -7,7 +7,7 @@ a withdrawn text changes nothing from the commit that withdrew it, however stale
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,7 @@ class Retriever:
         batcher: MicroBatcher,
         index: Index,
         limits: RetrieveLimits | None = None,
+        on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
         self.batcher = batcher
         self.index = index
@@ -80,6 +81,7 @@ class Retriever:
         self.fitness: Mapping[Language, float] = {}  # measured by calibration; else 1
         self._database = database
         self._limits = limits or RetrieveLimits()
+        self._on_trouble = on_trouble  # told each time the vector leg fails
         self._breaker = Breaker(self._limits.rest_s, self._limits.rest_s_max)
         self._refreshing = asyncio.Lock()
 
@@ -171,6 +173,7 @@ class Retriever:
         except (IndexUnavailable, ModelUnavailable, TimeoutError) as error:
             self._breaker.fail(str(error) or "no answer in time")
             log.warning("vector leg down", reason=self._breaker.reason)
+            self._on_trouble()
             return None
         finally:
             clock.lap("near")

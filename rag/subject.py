@@ -20,7 +20,7 @@ _NAMED_SHARE_MIN = 0.72
 # Each turn further back counts for less, so that the subject named last wins.
 _FADE = 0.85
 _TURNS_MAX = 12
-_BRACKETED = re.compile(r"[(（\[【<《].*?[)）\]】>》]")
+_BRACKETED = re.compile(r"[(（\[【].*?[)）\]】]")
 _MARKS = re.compile(r"[《》“”\"'‘’「」]")
 
 

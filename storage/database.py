@@ -157,7 +157,8 @@ class Database:
         try:
             with Session(self.writer_engine, expire_on_commit=False) as session, session.begin():
                 driver: Any = session.connection().connection.driver_connection
-                outcomes.extend((item, *_in_savepoint(session, driver, item.work)) for item in group)
+                for item in group:
+                    outcomes.append((item, *_in_savepoint(session, driver, item.work)))
         except Exception as error:  # the commit itself failed: nothing of the group was kept
             refused = Unavailable(str(error))
             refused.__cause__ = error

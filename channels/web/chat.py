@@ -5,8 +5,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from channels import Parts, StandingOf
 from channels.web.admission import Rate, Seats
@@ -25,15 +28,13 @@ MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class News:
     """What a visitor has not seen. `changed`: older items, edited or withdrawn since."""
 
     visitor_id: str
     contact_id: str | None
-    conversation_id: str | None
     items: list[Item]
     changed: list[Item]
-    state: StateFrame
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -44,6 +45,14 @@ class Page:
     @property
     def changes(self) -> set[tuple[int, datetime | None, bool]]:
         return {(item.seq, item.edited_at, item.withdrawn) for item in self.changed}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(News):
+    """The news, and who speaks now: what a socket shows."""
+
+    conversation_id: str | None
+    state: StateFrame
 
 
 class Chat:
@@ -80,22 +89,37 @@ class Chat:
         """Raises Unauthorised."""
         return await self.parts.store.read(lambda session: self._page(session, token, after))
 
-    async def wait(self, token: str, after: int, wait_s: float) -> Page:
-        """Like `page`, but a page without news waits for some, `wait_s` seconds at most.
+    async def wait(self, token: str, after: int, wait_s: float) -> News:
+        """The news, or if there are none those of the next `wait_s` seconds at most.
 
         What changed before the wait began is no news: whoever resumes asks once with no wait.
+        Raises Unauthorised.
         """
-        page = await self.page(token, after)
-        known, deadline = page.changes, time.monotonic() + wait_s
+        news = await self._read(token, after)
+        known, deadline = news.changes, time.monotonic() + wait_s
+
+        def enough(found: News) -> bool:
+            late = self.is_stopping or time.monotonic() >= deadline
+            return late or bool(found.items or found.changes - known)
+
+        while not enough(news):
+            async with self.parts.store.feed.subscribe(*news.topics) as hints:
+                topics, news = news.topics, await self._read(token, after)
+                while news.topics == topics and not enough(news):
+                    await self._change(hints, deadline)
+                    news = await self._read(token, after)
+        return news
+
+    async def _read(self, token: str, after: int) -> News:
+        return await self.parts.store.read(lambda session: self._news(session, token, after))
+
+    async def _change(self, hints: Subscription, deadline: float) -> None:
+        """Wait until something may have changed. Signals change nothing that a poll reads."""
         while True:
-            async with self.parts.store.feed.subscribe(*page.topics) as hints:
-                page, topics = await self.page(token, after), page.topics
-                while page.topics == topics:
-                    left_s = deadline - time.monotonic()
-                    if page.items or page.changes - known or left_s <= 0 or self.is_stopping:
-                        return page
-                    await self.hint(hints, min(left_s, NET_S))
-                    page = await self.page(token, after)
+            wait_s = max(0.0, min(deadline - time.monotonic(), NET_S))
+            changed, signals = await self.hint(hints, wait_s)
+            if changed or not signals:
+                return
 
     @property
     def is_stopping(self) -> bool:
@@ -117,23 +141,27 @@ class Chat:
             session, token=token, account=self.settings.account, now=self.parts.clock()
         )
 
-    def _page(self, session: Session, token: str, after: int) -> Page:
+    def _news(self, session: Session, token: str, after: int) -> News:
         visitor = self._visitor(session, token)
         identity = identity_of(
             session, channel=NAME, account=visitor.account, external_id=visitor.id
         )
         if identity is None:
-            return Page(
-                visitor_id=visitor.id, contact_id=None, conversation_id=None,
-                items=[], changed=[], state=StateFrame(state="bot"),
-            )  # fmt: skip
+            return News(visitor_id=visitor.id, contact_id=None, items=[], changed=[])
         contact_id = identity.contact_id
-        conversation = _newest(session, contact_id)
-        return Page(
+        return News(
             visitor_id=visitor.id, contact_id=contact_id,
-            conversation_id=conversation.id if conversation else None,
             items=items_after(session, contact_id, after=after),
             changed=changed_since(session, contact_id, after=after) if after else [],
+        )  # fmt: skip
+
+    def _page(self, session: Session, token: str, after: int) -> Page:
+        news = self._news(session, token, after)
+        conversation = _newest(session, news.contact_id) if news.contact_id else None
+        return Page(
+            visitor_id=news.visitor_id, contact_id=news.contact_id,
+            items=news.items, changed=news.changed,
+            conversation_id=conversation.id if conversation else None,
             state=_state(session, conversation, self.parts.standing),
         )  # fmt: skip
 
@@ -174,12 +202,17 @@ def _language(tag: str | None) -> Language | None:
 
 def _newest(session: Session, contact_id: str) -> Conversation | None:
     """The conversation the customer is in, or was in last. Not locked: this only looks."""
-    return session.exec(
+    return session.exec(_newest_of(), params={"contact": contact_id}).first()
+
+
+@cache
+def _newest_of() -> SelectOfScalar[Conversation]:
+    return (
         select(Conversation)
-        .where(Conversation.contact_id == contact_id, Conversation.thread_key == "")
+        .where(Conversation.contact_id == bindparam("contact"), Conversation.thread_key == "")
         .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
         .limit(1)
-    ).first()
+    )
 
 
 def _state(

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from channels.web.chat import Chat, Page
+from channels.web.chat import Chat, News
 from channels.web.door import (
     OriginGuard,
     address_of,
@@ -102,8 +102,8 @@ async def read_messages(
     if wait_s := chat.reads.take(visitor.id):
         raise Problem("too-many", extra={"limit": "reads_per_minute"}, wait_s=wait_s,
                       language=_language(visitor.language))  # fmt: skip
-    page = await chat.wait(token, after, min(wait, chat.settings.poll_wait_s_max))
-    return _read(page, after)
+    news = await chat.wait(token, after, min(wait, chat.settings.poll_wait_s_max))
+    return _read(news, after)
 
 
 def chat_routes(chat: Chat) -> Sequence[ControllerRouterHandler]:
@@ -131,9 +131,9 @@ def _checked(data: MessagePosted, visitor: Visitor) -> MessagePosted:
                       language=_language(visitor.language)) from None  # fmt: skip
 
 
-def _read(page: Page, after: int) -> ItemsRead:
-    newest = page.items[-1].seq if page.items else after
-    return ItemsRead(items=[shown(item) for item in (*page.items, *page.changed)], next=newest)
+def _read(news: News, after: int) -> ItemsRead:
+    newest = news.items[-1].seq if news.items else after
+    return ItemsRead(items=[shown(item) for item in (*news.items, *news.changed)], next=newest)
 
 
 def _language(tag: str | None) -> Language | None:

@@ -77,7 +77,7 @@ async def chat_socket(socket: AnySocket, chat: NamedDependency[Chat]) -> None:
                                           wait_s=MINUTE_S))  # fmt: skip
         await Link(socket, chat).run()
     except Ended as ended:
-        with suppress(TimeoutError):  # it may not be reading, and the farewell waits behind the rest
+        with suppress(TimeoutError):  # whoever does not read does not get the farewell either
             async with asyncio.timeout(chat.settings.behind_wait_s):
                 await _say_goodbye(socket, ended)
     finally:

@@ -67,6 +67,18 @@ async def test_two_agents_claim_and_one_gets_it(bench: Bench):
     assert len([line for line in await bench.lines() if line.mark == "claimed"]) == 1
 
 
+async def test_those_behind_are_told_when_the_line_moves(bench: Bench):
+    """A claim moves everybody up: the next customer's screens are told at once."""
+    ana = await bench.agent("Ana")
+    await bench.waits(visitor="v1")
+    second = await bench.waits(visitor="v2")
+    async with bench.store.feed.subscribe(f"contact:{second.contact_id}") as screen:
+        await bench.desk.claim(ana, await bench.view("v1"))
+        changed, _ = await screen.wait(1.0)
+
+    assert changed
+
+
 async def test_two_agents_write_at_once_and_neither_talks_over_the_other(bench: Bench):
     """One reply goes out; the other is asked again, with the owner's name to read."""
     ana, ben = await bench.agent("Ana"), await bench.agent("Ben")

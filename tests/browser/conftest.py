@@ -55,7 +55,7 @@ def site(empty_sqlite: Path, tmp_path: Path, clock: TurnedClock) -> Iterator[Sit
 
 @pytest.fixture
 def served(site: Site) -> Iterator[Served]:
-    served = Served(site.app)
+    served = Served(site.app, site.stopping)
     served.start()
     yield served
     served.stop()

@@ -12,9 +12,11 @@ T = TypeVar("T")
 
 
 class Served:
-    """An app on a free port of this machine, from `start` to `stop`."""
+    """An app on a free port of this machine, from `start` to `stop`. `stopping` is what its long
+    polls wait for: without it the end waits for theirs."""
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, stopping: asyncio.Event | None = None) -> None:
+        self._stopping = stopping
         self._config = uvicorn.Config(
             app, host="127.0.0.1", port=0, log_level="warning", access_log=False, lifespan="on",
             proxy_headers=False, ws_max_size=65_536, ws_per_message_deflate=False,
@@ -37,7 +39,11 @@ class Served:
         assert self._ready.wait(30), "the server did not start"
 
     def stop(self) -> None:
-        """End at once, as a restart would: sockets are closed with 1012."""
+        """End at once, as a restart would: sockets are closed with 1012. Ended already: nothing."""
+        if not self._thread.is_alive():
+            return
+        if self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
         self._server.should_exit = True
         self._thread.join(30)
 

@@ -108,7 +108,7 @@ def test_a_restart_of_the_server_is_caught_up_with(
     expect(widget.status).to_have_text("You are talking to Ana")
     served.stop()
     again = Site(Database(site.world.store.database.url), clock)
-    replaced = Served(again.app)
+    replaced = Served(again.app, again.stopping)
     replaced.start(port=served.port)
     replaced.do(again.say("while you were away"))
 
@@ -129,6 +129,7 @@ def test_it_works_where_sockets_are_blocked(page: Page, served: Served, site: Si
     served.do(site.say("Hello by poll"))
 
     expect(widget.rows("agent")).to_contain_text("Hello by poll", timeout=20_000)
+    expect(widget.status).to_have_text("You are talking to Ana")
     assert widget.texts("customer") == ["a question", "a person, please"]
     assert widget.errors == []
 
@@ -162,7 +163,8 @@ def busy(empty_sqlite, tmp_path, clock: TurnedClock) -> Iterator[Served]:
     import shutil
 
     database = Database(f"sqlite:///{shutil.copy(empty_sqlite, tmp_path / 'busy.sqlite')}")
-    served = Served(Site(database, clock, messages_per_minute=2).app)
+    site = Site(database, clock, messages_per_minute=2)
+    served = Served(site.app, site.stopping)
     served.start()
     yield served
     served.stop()

@@ -98,7 +98,7 @@ def _cases(operation: Any) -> list[Any]:
 
     few = settings(
         max_examples=15, database=None, deadline=None, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )  # fmt: skip
     for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
         few(given(operation.as_strategy(generation_mode=mode))(collect))()

@@ -1,26 +1,13 @@
 """One data folder and one librarian for all tests whose subject is the gateway."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rag.client import Line, RemoteKnowledge
-from rag.types import RevisionStatus, Upload
+from tests.process.documents import RETURNS, add, until_live
 from tests.process.far_end import FarEnd
-from tests.process.server import Deployment, deployed, until
-
-RETURNS = b"""# Returns
-
-## How long can I return a lamp?
-
-You can return a lamp within 30 days of the day it arrived, in its box.
-
-## Who pays the postage of a return?
-
-The shop pays the postage of a return. Print the label from your order page.
-"""
+from tests.process.server import Deployment, deployed
 
 
 @pytest.fixture(scope="module")
@@ -30,45 +17,36 @@ def far_end() -> Iterator[FarEnd]:
     far_end.stop()
 
 
-def add(shop: Deployment, name: str, content: bytes) -> RevisionStatus:
-    """Hand a document to the librarian that runs; where it stands at once."""
-
-    async def work() -> RevisionStatus:
-        line = Line(shop.librarian_socket)
-        try:
-            return await RemoteKnowledge(line).add(Upload(name=name, content=content))
-        finally:
-            await line.close()
-
-    return asyncio.run(work())
-
-
-def state_of(shop: Deployment, name: str) -> str:
-    """The state of the newest version of a document; "" if there is none."""
-    rows = shop.rows(
-        "SELECT r.state FROM revision r JOIN source s ON s.id = r.source_id WHERE s.name = ?"
-        " ORDER BY r.ordinal DESC LIMIT 1", name, store="knowledge",
-    )  # fmt: skip
-    return rows[0]["state"] if rows else ""
+def on_the_wire(far_end: FarEnd) -> dict[str, str]:
+    """The settings of a network that keeps what it was sent, and of one that does not."""
+    module = "tests.process.wire_channel"
+    return {
+        "CHANNELS__WIRE__MODULE": module, "CHANNELS__WIRE__FAR_END": far_end.url,
+        "CHANNELS__MUTE__MODULE": module, "CHANNELS__MUTE__FAR_END": far_end.url,
+        "CHANNELS__MUTE__SECTION": "mute", "CHANNELS__MUTE__KEEPS_HISTORY": "false",
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, far_end: FarEnd) -> Iterator[Deployment]:
-    """A shop on the web and on the wire, whose bot knows about returns. No gateway runs yet."""
+    """A shop on the web and on the wire, whose bot knows about returns. Its librarian runs for
+    all tests of a file; no gateway runs yet."""
     folder: Path = tmp_path_factory.mktemp("shop")
-    with deployed(
-        folder,
-        RAG__INDEX__KIND="memory",
-        CHANNELS__WIRE__MODULE="tests.process.wire_channel",
-        CHANNELS__WIRE__FAR_END=far_end.url,
-        CHANNELS__MUTE__MODULE="tests.process.wire_channel",
-        CHANNELS__MUTE__SECTION="mute",
-        CHANNELS__MUTE__KEEPS_HISTORY="false",
-        CHANNELS__MUTE__FAR_END=far_end.url,
-        CHANNELS__WEB__MESSAGES_PER_MINUTE="100000",
-        CHANNELS__WEB__READS_PER_MINUTE="100000",
-    ) as shop:
+    settings = on_the_wire(far_end) | {
+        "RAG__INDEX__KIND": "memory",
+        "CHANNELS__WEB__MESSAGES_PER_MINUTE": "100000",
+        "CHANNELS__WEB__READS_PER_MINUTE": "100000",
+    }
+    with deployed(folder, **settings) as shop:
         shop.librarian()
         add(shop, "returns.md", RETURNS)
-        until(lambda: state_of(shop, "returns.md") == "live", "the document to be live")
+        until_live(shop, "returns.md")
         yield shop
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, far_end: FarEnd) -> Iterator[Deployment]:
+    """A shop whose librarian keeps its vectors in a real Chroma. Nothing of it runs yet."""
+    folder: Path = tmp_path_factory.mktemp("library")
+    with deployed(folder, **on_the_wire(far_end), RAG__INTAKE__EMBED_BATCH="1") as library:
+        yield library

@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         (delivery,) = parse_qs(urlsplit(self.path).query)["delivery"]
         self._answer(self._far_end.find(delivery))
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Say nothing on the terminal."""
 
     @property

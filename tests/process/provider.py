@@ -1,6 +1,7 @@
 """The network's other direction: events that are delivered until they are acknowledged."""
 
 import contextlib
+import sqlite3
 from dataclasses import dataclass, field
 
 import httpx
@@ -73,6 +74,14 @@ class Chat:
                          " WHERE m.author <> 'customer' AND d.surface = ? AND d.chat = ?",
                          *place),
         )  # fmt: skip
+
+    def reply(self) -> sqlite3.Row:
+        """The newest message to the customer."""
+        return self.shop.rows(
+            "SELECT m.* FROM message m JOIN delivery d ON d.message_id = m.id"
+            " WHERE m.author <> 'customer' AND d.surface = ? AND d.chat = ? ORDER BY m.seq",
+            self.section, self.name,
+        )[-1]  # fmt: skip
 
     def _newest(self, sql: str, *values: str) -> str:
         rows = self.shop.rows(f"SELECT * FROM ({sql})", *values)

@@ -116,9 +116,7 @@ class Deployment:
 
     def environ(self, failpoints: str = "", **more: str) -> dict[str, str]:
         """What a process of this deployment is started with; `more` are settings."""
-        ours = {
-            name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")
-        }
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")}
         settings = {f"TANDEM_{name}": value for name, value in (self._settings | more).items()}
         return ours | settings | {
             "TANDEM_DATA_DIR": str(self.folder), "TANDEM_SERVER__PORT": str(self.port),

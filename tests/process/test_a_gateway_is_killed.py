@@ -32,7 +32,7 @@ def test_whatever_step_it_dies_at_every_customer_hears_something_once(
 ) -> None:
     """Eleven customers, each of whom sees the server killed at another step of their message."""
     chats: list[Chat] = []
-    for failpoint in DEATHS:
+    for failpoint, left in DEATHS.items():
         gateway = shop.gateway(f"{failpoint}=crash" if failpoint else "")
         for earlier in chats:
             earlier.settle()
@@ -46,7 +46,7 @@ def test_whatever_step_it_dies_at_every_customer_hears_something_once(
             gateway.kill()
             far_end.let_go()
         assert gateway.wait() == -9, gateway.log
-        assert chat.left() == DEATHS[failpoint], failpoint
+        assert chat.left() == left, failpoint
     gateway = shop.gateway()
     for chat in chats:
         chat.settle()

@@ -1,4 +1,4 @@
-"""Small knowledge bases that can be asked, made of the product's own parts without its processes."""
+"""Small knowledge bases that can be asked: the product's own parts without its processes."""
 
 import asyncio
 import datetime as dt

@@ -143,7 +143,7 @@ def test_a_stored_calibration_decides_as_before() -> None:
     line, _ = self_calibrated(outcomes(), vectors=True)
     model = CalibrationModel(lines={"en": [line]}, fitness={"en": 0.7})
     again = CalibrationModel.from_json(model.as_json())
-    evidence = dict.fromkeys(FEATURES, 0.6)
+    evidence: dict[str, float] = dict.fromkeys(FEATURES, 0.6)
 
     assert again is not None
     assert again.decide(evidence, "en") == model.decide(evidence, "en")

@@ -10,6 +10,7 @@ from rag.errors import IndexUnavailable
 from rag.index import MemoryIndex
 from rag.ports import Near, Vectors
 from rag.retrieve import Breaker, Found, RetrieveLimits, Retriever
+from rag.subject import subject_index
 from rag.types import Question, Turn
 from storage.database import Database
 from tests.rag.bases import open_base
@@ -199,7 +200,14 @@ async def test_a_dead_index_leaves_the_keywords(database: Database, fault: str) 
     index.is_down = fault == "down"
     batcher = MicroBatcher(HashEmbedder())
     limits = RetrieveLimits(near_wait_s=0.05, rest_s=60)
-    retriever = Retriever(database, batcher=batcher, index=index, limits=limits)
+    told: list[str] = []
+    retriever = Retriever(
+        database,
+        batcher=batcher,
+        index=index,
+        limits=limits,
+        on_trouble=lambda: told.append("trouble"),
+    )
     async with open_base(database, {"a.md": REFUNDS}):
         await retriever.refresh()
         first = await retriever.search(Question(text="How long does a refund take?"))
@@ -211,6 +219,7 @@ async def test_a_dead_index_leaves_the_keywords(database: Database, fault: str) 
     assert not first.vectors_used
     assert index.asked == 1
     assert retriever.vector_trouble
+    assert told == ["trouble"]
 
 
 async def test_an_index_that_comes_back_is_used_again(database: Database) -> None:
@@ -261,3 +270,20 @@ async def test_the_evidence_names_the_version_it_was_read_at(database: Database)
         version = await database.read(store.knowledge_version)
 
     assert found.evidence.knowledge_version == version == 2
+
+
+def test_a_name_is_heard_though_misspelt_and_without_its_brackets() -> None:
+    """People shorten titles and mistype them; a title in the question ends the old subject."""
+    index = subject_index(
+        {"《恋恋笔记本》（2004年）": True, "Acorn Guest House": True, "Rooms": False}
+    )
+    talk = (Turn("customer", "说说恋恋笔记本"), Turn("customer", "and the Acron guest house?"))
+
+    named, carried = index.subjects("Are the rooms clean?", talk)
+    switched = index.subjects("恋恋笔记本谁演的？", talk)
+
+    assert set(named) == {"Rooms"}
+    assert max(carried, key=lambda name: carried[name]) == "Acorn Guest House"
+    assert carried["《恋恋笔记本》（2004年）"] > 0
+    assert set(switched[0]) == {"《恋恋笔记本》（2004年）"}
+    assert switched[1] == {}

@@ -150,6 +150,7 @@ class TandemChat extends HTMLElement {
 
   arrived(item) {
     this.view.add(item);
+    if (this.line.isPolling) this.guessState(item);
     this.showOffer();
     this.read();
   }
@@ -180,6 +181,14 @@ class TandemChat extends HTMLElement {
         : { action: "human", label: words.human };
     this.stateButton.textContent = this.offer.label;
     this.showOffer();
+  }
+
+  // Polls bring items only: who speaks now shows in who spoke, and in what is offered.
+  guessState({ author, agent, buttons }) {
+    const offers = (action) => buttons.some((one) => one.action === action);
+    if (author === "agent") this.setState({ state: "agent", agent });
+    else if (author === "bot" || offers("human")) this.setState({ state: "bot" });
+    else if (offers("bot")) this.setState({ state: "waiting" });
   }
 
   // The way to a person, or back, is always in sight, and only once.

@@ -168,7 +168,7 @@ class Line {
     let tries = 0;
     for (let polls = 0; this.alive && this.token; ) {
       let fine;
-      if (this.failed < SOCKET_TRIES) {
+      if (!this.isPolling) {
         fine = await this.hold();
         this.failed = fine ? 0 : this.failed + 1;
       } else {
@@ -185,6 +185,10 @@ class Line {
       if (this.alive && this.token) await this.backoff(tries);
     }
     this.listening = false;
+  }
+
+  get isPolling() {
+    return this.failed >= SOCKET_TRIES;
   }
 
   link(linked) {

@@ -55,8 +55,7 @@ function inline(text, reference) {
             ? link(bare, bare)
             : reference(+n);
     if (!node) continue;
-    const before = text.slice(end, found.index);
-    nodes.push(n ? before.replace(/ $/, "\u00a0") : before, node); // a source stays with its word
+    nodes.push(text.slice(end, found.index), node);
     end = found.index + whole.length;
   }
   nodes.push(text.slice(end));

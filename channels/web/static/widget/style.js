@@ -91,6 +91,7 @@ form { display: flex; gap: 8px; align-items: flex-end; border: 1px solid var(--l
 form:focus-within { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
 textarea { flex: 1; min-width: 0; border: 0; outline: 0; resize: none; padding: 6px 0; background: none;
   font: inherit; color: inherit; max-height: 132px; }
+textarea:focus-visible { outline: 0; }
 textarea::placeholder { color: var(--faint); opacity: 1; }
 .send { flex: none; width: 36px; height: 36px; border: 0; border-radius: 50%; display: grid; place-items: center;
   background: var(--accent); color: var(--on-accent); }
