@@ -14,9 +14,10 @@ from agent_inbox.brief import Profile, make_brief
 from agent_inbox.models import Case
 from agent_inbox.ports import Surface
 from gateway import audit
-from gateway.conversations import Actor, Conversations, Draft, destination, expect, newest
+from gateway.conversations import Actor, Conversations, Draft, destination, expect
 from gateway.errors import IllegalMove, Unauthorised
 from gateway.handoff import HandOver, Signal
+from gateway.history import newest
 from gateway.messages import Address
 from gateway.models import Contact, Conversation, Delivery, Message
 from gateway.ports import Clock

@@ -47,9 +47,7 @@ class _Watched:
         return self.librarian.alike(text, others)
 
     async def health(self) -> LibrarianHealth:
-        health = await self.librarian.health()
-        state = self.knowledge.index_state
-        return health if state == "ok" else replace(health, index=state)
+        return replace(await self.librarian.health(), index=self.knowledge.index_state)
 
 
 @asynccontextmanager
@@ -69,6 +67,7 @@ async def open_own(deployment: Deployment) -> AsyncGenerator[Library]:
         retriever = Retriever(
             database, batcher=batcher, index=index,
             limits=RetrieveLimits(**settings.search.model_dump()),
+            on_trouble=lambda: knowledge.suspect_index(),
         )  # fmt: skip
         librarian = Librarian(database, retriever)
         stack.push_async_callback(librarian.close)

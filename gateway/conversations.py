@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import audit, states
 from gateway.errors import StaleEpoch, StaleView
 from gateway.handoff import HandOver, as_words
-from gateway.history import outbound
+from gateway.history import newest, outbound, unanswered
 from gateway.messages import Action, Address, Attachment, Author, Button, Capabilities, Mark
 from gateway.models import Contact, Conversation, Delivery, Message, Turn
 from gateway.phrases import Phrases
@@ -30,7 +30,6 @@ from rag.types import Citation, Language
 from storage.ids import new_id
 
 REOPEN_WITHIN = timedelta(days=3)
-UNANSWERED_MAX = 50  # lines of a customer that one answer is made for
 PARTS_MAX = 100  # parts a long text may be split into; `ord` leaves room for as many
 
 _MARKS: Mapping[Move, Mark] = {
@@ -329,55 +328,6 @@ class Conversations:
 @cache
 def _message() -> SelectOfScalar[Message]:
     return select(Message).where(Message.id == bindparam("id"))
-
-
-def newest(session: Session, contact_id: str, thread_key: str) -> Conversation | None:
-    """The newest conversation of a person in a thread, locked until commit."""
-    return session.exec(_newest(), params={"contact": contact_id, "thread": thread_key}).first()
-
-
-@cache
-def _newest() -> SelectOfScalar[Conversation]:
-    return (
-        select(Conversation)
-        .where(
-            Conversation.contact_id == bindparam("contact"),
-            Conversation.thread_key == bindparam("thread"),
-        )
-        .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
-        .limit(1)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-
-
-def unanswered(session: Session, conversation: Conversation) -> list[Message]:
-    """The customer's words that neither bot nor person has replied to, oldest first. Presses of
-    buttons are not words, except a chosen suggestion."""
-    lines = session.exec(_unanswered(), params={"conversation": conversation.id}).all()
-    return [line for line in lines[::-1] if (line.action or "choose-").startswith("choose-")]
-
-
-@cache
-def _unanswered() -> SelectOfScalar[Message]:
-    visible = (
-        Message.conversation_id == bindparam("conversation"),
-        col(Message.note).is_(False),
-        col(Message.withdrawn_at).is_(None),
-    )
-    replied = (
-        select(Message.seq)
-        .where(*visible, col(Message.author).in_(("bot", "agent")))
-        .order_by(col(Message.seq).desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return (
-        select(Message)
-        .where(*visible, Message.author == "customer", Message.seq > func.coalesce(replied, 0))
-        .order_by(col(Message.seq).desc())
-        .limit(UNANSWERED_MAX)
-    )
 
 
 def expect(

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from functools import cache
 
-from sqlalchemy import ColumnElement, bindparam
+from sqlalchemy import ColumnElement, bindparam, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.messages import Button, Item, Line, OutboundMessage
-from gateway.models import Delivery, Message
+from gateway.models import Conversation, Delivery, Message
 from rag.types import Citation
 
 PAGE_MAX = 100
+UNANSWERED_MAX = 50  # lines of a customer that one answer is made for
 
 
 def items_after(
@@ -156,3 +157,52 @@ def outbound(row: Message) -> OutboundMessage:
         citations=tuple(Citation(**citation) for citation in row.citations),
         reply_to=row.reply_to,
     )  # fmt: skip
+
+
+def newest(session: Session, contact_id: str, thread_key: str) -> Conversation | None:
+    """The newest conversation of a person in a thread, locked until commit."""
+    return session.exec(_newest(), params={"contact": contact_id, "thread": thread_key}).first()
+
+
+@cache
+def _newest() -> SelectOfScalar[Conversation]:
+    return (
+        select(Conversation)
+        .where(
+            Conversation.contact_id == bindparam("contact"),
+            Conversation.thread_key == bindparam("thread"),
+        )
+        .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def unanswered(session: Session, conversation: Conversation) -> list[Message]:
+    """The customer's words that neither bot nor person has replied to, oldest first. Presses of
+    buttons are not words, except a chosen suggestion."""
+    lines = session.exec(_unanswered(), params={"conversation": conversation.id}).all()
+    return [line for line in lines[::-1] if (line.action or "choose-").startswith("choose-")]
+
+
+@cache
+def _unanswered() -> SelectOfScalar[Message]:
+    visible = (
+        Message.conversation_id == bindparam("conversation"),
+        col(Message.note).is_(False),
+        col(Message.withdrawn_at).is_(None),
+    )
+    replied = (
+        select(Message.seq)
+        .where(*visible, col(Message.author).in_(("bot", "agent")))
+        .order_by(col(Message.seq).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(Message)
+        .where(*visible, Message.author == "customer", Message.seq > func.coalesce(replied, 0))
+        .order_by(col(Message.seq).desc())
+        .limit(UNANSWERED_MAX)
+    )

@@ -19,6 +19,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from gateway import conversations as talk
 from gateway.conversations import BOT, SYSTEM, Conversations, Draft
 from gateway.handoff import HandOffRules, HandOver, Reply, Signal, Told, after_answer, before_answer
+from gateway.history import unanswered
 from gateway.messages import Action, Button
 from gateway.models import Conversation, KnowledgeFloor, Message, Turn
 from gateway.ports import Answerer
@@ -117,7 +118,7 @@ class Turns:
         if turn is None or turn.state != "scheduled":
             return None
         conversation = lock_conversation(session, turn.conversation_id)
-        asked = talk.unanswered(session, conversation) if conversation else []
+        asked = unanswered(session, conversation) if conversation else []
         if conversation is None or conversation.state != State.BOT or not asked:
             turn.state = "done"
             session.add(turn)

@@ -33,6 +33,7 @@ class Canary:
 
     def suspect(self) -> None:
         """Check soon: somebody met an index that did not do its work."""
+        self.state = "it failed a question; being checked"
         self._suspected.set()
 
     async def watch(self) -> None:

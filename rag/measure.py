@@ -144,12 +144,12 @@ def auroc(yes: npt.NDArray[np.float64], no: npt.NDArray[np.float64]) -> float:
 
 
 def _far(yes: npt.NDArray[np.float64], no: npt.NDArray[np.float64]) -> float:
-    cut = float(np.quantile(yes, 1 - _KEPT))
+    cut = float(np.quantile(yes.tolist(), 1 - _KEPT))
     return round(sum(p >= cut for p in no.tolist()) / len(no), 4)
 
 
 def _mean(values: Any) -> float | None:
-    return round(float(np.mean(values)), 4) if len(values) else None
+    return round(float(np.asarray(values, np.float64).mean()), 4) if len(values) else None
 
 
 def _read(path: Path, parse: Callable[[dict[str, Any]], _T]) -> Iterable[_T]:

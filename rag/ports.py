@@ -43,7 +43,7 @@ class Near:
 
 
 class Index(Protocol):
-    """Vectors by id. A cache: SQL can rebuild it. Implementation: `ChromaIndex`; twin: `MemoryIndex`.
+    """Vectors by id, a cache that SQL can rebuild. `ChromaIndex`; twin: `MemoryIndex`.
 
     Every verb raises IndexUnavailable when the index cannot be trusted to have done it.
     """

@@ -143,7 +143,9 @@ class CalibrationReport:
     per_language: Mapping[str, float]
 
 
-RevisionState = Literal["queued", "parsing", "embedding", "verifying", "live", "superseded", "failed"]
+RevisionState = Literal[
+    "queued", "parsing", "embedding", "verifying", "live", "superseded", "failed"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

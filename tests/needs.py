@@ -22,7 +22,8 @@ def need(name: str, found: bool, how: str) -> None:
 
 def postgres_url() -> str:
     """The address of a PostgreSQL database that tests may empty."""
-    need("postgresql", bool(_POSTGRES), "set TANDEM_TEST_POSTGRES to a database that tests may empty")
+    how = "set TANDEM_TEST_POSTGRES to a database that tests may empty"
+    need("postgresql", bool(_POSTGRES), how)
     return _POSTGRES
 
 

@@ -1,6 +1,4 @@
-from agent_inbox import models as _inbox  # its tables stand in the gateway's database
-from gateway.models import GatewayTable
+from agent_inbox.models import GatewayTable  # with its own tables, in the same database
 from storage import migrate
 
-assert _inbox
 migrate.run(GatewayTable.metadata)
