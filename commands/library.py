@@ -67,7 +67,7 @@ async def open_own(deployment: Deployment) -> AsyncGenerator[Library]:
         retriever = Retriever(
             database, batcher=batcher, index=index,
             limits=RetrieveLimits(**settings.search.model_dump()),
-            on_trouble=lambda: knowledge.suspect_index(),
+            on_trouble=lambda: knowledge.suspect_index(),  # noqa: PLW0108 - it is made below
         )  # fmt: skip
         librarian = Librarian(database, retriever)
         stack.push_async_callback(librarian.close)

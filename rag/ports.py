@@ -83,8 +83,8 @@ class ModelMessage:
 
 
 class LanguageModel(Protocol):
-    """Messages to text, streamed. Twins: `Extractive` answers from the passages alone, `Scripted`
-    says what a test told it to."""
+    """Messages to text, streamed. Twin: `Scripted`, which says what a test told it to. Without a
+    model the answer is quoted from the passages (`rag.extract`)."""
 
     def complete(
         self, messages: Sequence[ModelMessage], limits: ModelLimits

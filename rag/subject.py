@@ -18,7 +18,7 @@ from rag.types import Turn
 # A name counts as named when this weighted share of its letters' grams is in the line.
 _NAMED_SHARE_MIN = 0.72
 # Each turn further back counts for less, so that the subject named last wins.
-_FADE = 0.8
+_FADE = 0.85
 _TURNS_MAX = 12
 _BRACKETED = re.compile(r"[(（\[【].*?[)）\]】]")
 _MARKS = re.compile(r"[《》“”\"'‘’「」]")

@@ -38,7 +38,7 @@ def test_killed_in_the_middle_of_an_answer_it_leaves_nobody_waiting(
     librarian, chroma = member(server, " librarian "), member(server, "chroma")
     os.kill(librarian, signal.SIGSTOP)
     chat.write(QUESTION)
-    until(lambda: chat.left().turn == "running", "the turn to be running")
+    until(lambda: chat.left().turn == "running", lambda: f"a running turn: {chat.left()}")
     os.kill(librarian, signal.SIGKILL)
     chat.settle()
     until(lambda: library.librarian_state().get("ready"), "the new librarian")

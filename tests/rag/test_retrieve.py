@@ -277,7 +277,7 @@ def test_a_name_is_heard_though_misspelt_and_without_its_brackets() -> None:
     index = subject_index(
         {"《恋恋笔记本》（2004年）": True, "Acorn Guest House": True, "Rooms": False}
     )
-    talk = (Turn("customer", "说说恋恋笔记本"), Turn("customer", "and the Acron guest house?"))
+    talk = (Turn("customer", "说说恋恋笔记本"), Turn("customer", "and the acorn guest hous?"))
 
     named, carried = index.subjects("Are the rooms clean?", talk)
     switched = index.subjects("恋恋笔记本谁演的？", talk)
