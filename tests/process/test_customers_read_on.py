@@ -107,7 +107,7 @@ class Customer:
 
 
 async def test_two_screens_show_the_same_through_cuts_and_a_kill(shop: Deployment) -> None:
-    """Fifty cut connections on each and one kill -9, while messages keep coming."""
+    """Fifty cut sockets, cut polls, and one kill -9, while messages keep coming."""
     gateway = shop.gateway()
     customer, socket, poll = Customer(shop), Screen(), Screen()
     await customer.begin()
