@@ -93,23 +93,23 @@ def test_documents_are_taken_in_once_and_asked_without_a_server(
 def test_a_document_can_be_listed_shown_checked_and_removed(
     variables: dict[str, str], documents: Path
 ) -> None:
-    """The other words of `kb`; a folder's documents are named by their path below it."""
+    """The other words of `kb`; a folder's documents are named by it and their path."""
     tandem(variables, "kb", "add", str(documents))
     listed = tandem(variables, "kb", "list", "--json")
-    shown = tandem(variables, "kb", "show", "deep/hours.md")
+    shown = tandem(variables, "kb", "show", "documents/deep/hours.md")
     checked = tandem(variables, "kb", "check", "--rebuild", "--json")
-    removed = tandem(variables, "kb", "remove", "returns.md")
+    removed = tandem(variables, "kb", "remove", "documents/returns.md")
     left = tandem(variables, "kb", "list", "--json")
 
     assert {source["name"] for source in json.loads(listed.stdout)} == {
-        "returns.md",
-        "deep/hours.md",
+        "documents/returns.md",
+        "documents/deep/hours.md",
     }
     assert "From 9 to 17 daily." in shown.stdout
     report = json.loads(checked.stdout)
     assert (checked.returncode, report["healthy"], report["embedded"]) == (0, True, 0)
     assert removed.returncode == 0, removed.stderr
-    assert [source["name"] for source in json.loads(left.stdout)] == ["deep/hours.md"]
+    assert [source["name"] for source in json.loads(left.stdout)] == ["documents/deep/hours.md"]
 
 
 def test_a_document_that_cannot_be_read_is_named_with_its_reason(
@@ -154,7 +154,7 @@ def test_an_unknown_document_is_answered_with_what_comes_close(
     result = tandem(variables, "kb", "remove", "return.md")
 
     assert result.returncode == 1
-    assert "did you mean returns.md?" in result.stderr
+    assert "did you mean documents/returns.md?" in result.stderr
 
 
 def test_all_wrong_settings_are_reported_together(variables: dict[str, str]) -> None:
