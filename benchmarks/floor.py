@@ -152,7 +152,9 @@ def chat_app(folder: Path) -> Litestar:
         return {"token": secrets.token_urlsafe(32), "after": 0}
 
     @post("/chat/messages")
-    async def post_message(request: Request[Any, Any, Any], data: JSONBody[Posted]) -> dict[str, Any]:
+    async def post_message(
+        request: Request[Any, Any, Any], data: JSONBody[Posted]
+    ) -> dict[str, Any]:
         token = request.headers["authorization"]
         message_id, seq = await keep(token, "customer", data.text, data.client_message_id)
         task = asyncio.create_task(reply(token))
@@ -165,7 +167,9 @@ def chat_app(folder: Path) -> Litestar:
         return [dict(zip(names, row, strict=True)) for row in reader.execute(ITEMS, (token, after))]
 
     @get("/chat/messages")
-    async def read_messages(request: Request[Any, Any, Any], after: int, wait: float) -> dict[str, Any]:
+    async def read_messages(
+        request: Request[Any, Any, Any], after: int, wait: float
+    ) -> dict[str, Any]:
         token = request.headers["authorization"]
         changed = visitors[token].changed
         found = items(token, after)

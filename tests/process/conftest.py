@@ -10,7 +10,7 @@ from tests.process.far_end import FarEnd
 from tests.process.server import Deployment, deployed
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def far_end() -> Iterator[FarEnd]:
     far_end = FarEnd()
     yield far_end
@@ -27,10 +27,10 @@ def on_the_wire(far_end: FarEnd) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory, far_end: FarEnd) -> Iterator[Deployment]:
-    """A shop on the web and on the wire, whose bot knows about returns. Its librarian runs for
-    all tests of a file; no gateway runs yet."""
+    """A shop on the web and on the wire, whose bot knows about returns. Its librarian runs
+    for all tests; each of them starts its gateways and leaves nothing open."""
     folder: Path = tmp_path_factory.mktemp("shop")
     settings = on_the_wire(far_end) | {
         "RAG__INDEX__KIND": "memory",

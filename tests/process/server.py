@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 TANDEM = str(Path(sys.executable).with_name("tandem"))
 PATIENCE_S = 60.0  # in which a customer must hear something, on however busy a machine
 POLL_S = 0.02
+LOG_CHARS_MAX = 4_000
 
 
 def until(
@@ -61,7 +62,8 @@ class Process:
 
     @property
     def log(self) -> str:
-        return self._log.read_text(errors="replace")
+        """What it printed, the end of it where it is long."""
+        return self._log.read_text(errors="replace")[-LOG_CHARS_MAX:]
 
     def family(self) -> dict[int, str]:
         """The processes below this one by their ids, each with its command line."""
@@ -165,6 +167,12 @@ class Deployment:
         """What the librarian says of itself; {} while nobody answers."""
         with contextlib.suppress(CommandFailed):
             return Server(self.librarian_socket).call("GET", "/health")
+        return {}
+
+    def health(self) -> dict[str, str]:
+        """What the gateway says of each part: "ok" or what is wrong; {} while nobody answers."""
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/health/ready", trust_env=False).json()["parts"]
         return {}
 
     def rows(self, sql: str, *values: object, store: str = "gateway") -> list[sqlite3.Row]:
