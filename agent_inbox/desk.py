@@ -14,7 +14,7 @@ from agent_inbox.brief import Profile, make_brief
 from agent_inbox.models import Case
 from agent_inbox.ports import Surface
 from gateway import audit
-from gateway.conversations import Actor, Conversations, Draft, destination, expect
+from gateway.conversations import Actor, Conversations, Draft, Written, destination, expect
 from gateway.errors import IllegalMove, Unauthorised
 from gateway.handoff import HandOver, Signal
 from gateway.history import newest
@@ -166,9 +166,9 @@ class Desk:
             self._claim(session, conversation, agent)
             proof = new_id()  # made first: the customer's copy stays the newest delivery
             draft = Draft(text=text, author=agent.actor)
-            message = self._conversations.say(session, conversation, draft)
-            self._remember(session, agent, message, proof, client_id)
-            return message.seq
+            written = self._conversations.say(session, conversation, draft)
+            self._remember(session, _console(agent, conversation.id), written, proof, client_id)
+            return written.seq
 
         return await self._store.write(work)
 
@@ -180,9 +180,9 @@ class Desk:
                 return said
             conversation = _locked(session, view.conversation_id)
             draft = Draft(text=text, author=agent.actor, note=True)
-            message = self._conversations.append(session, conversation, draft)
-            self._remember(session, agent, message, new_id(), client_id)
-            return message.seq
+            written = self._conversations.append(session, conversation, draft)
+            self._remember(session, _console(agent, conversation.id), written, new_id(), client_id)
+            return written.seq
 
         return await self._store.write(work)
 
@@ -273,14 +273,13 @@ class Desk:
         )  # fmt: skip
 
     def _remember(
-        self, session: Session, agent: Worker, message: Message, proof: str, client_id: str
+        self, session: Session, place: Address, written: Written, proof: str, client_id: str
     ) -> None:
         """The console is a place the line exists, too: its id there makes a repeat harmless."""
-        place = _console(agent, message.conversation_id)
         session.add(Delivery(
-            id=proof, message_id=message.id, conversation_id=message.conversation_id,
+            id=proof, message_id=written.id, conversation_id=place.chat,
             surface=place.channel, account=place.account, chat=place.chat,
-            destination=destination(place), external_id=client_id, ord=message.seq,
+            destination=destination(place), external_id=client_id, ord=written.seq,
             state="delivered", due=self._clock(), created_at=self._clock(),
         ))  # fmt: skip
 

@@ -24,9 +24,12 @@ ANSWER_WAIT_S = 20
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """`count` things to do, `clients` at once. `name` keeps the ids of one job from another's."""
+    """`count` things to do, `clients` at once. `name` keeps the ids of one job from another's.
 
-    load: Literal["hooks", "turns"]
+    hooks: signed webhooks. turns: a message in, its reply read. talk: a message in, whatever comes.
+    """
+
+    load: Literal["hooks", "turns", "talk"]
     port: int
     clients: int
     count: int
@@ -36,6 +39,7 @@ class Job(msgspec.Struct, kw_only=True):
 class Result(msgspec.Struct, kw_only=True):
     """`lost` was acknowledged and is not there, or was never answered; 0 or the run is void."""
 
+    done: int
     seconds: float
     cpu_s: float
     p50_ms: float
@@ -133,18 +137,18 @@ async def visitors(job: Job) -> list[str]:
     return tokens
 
 
-async def take_turns(connection: Connection, waiting: Iterator[str]) -> list[float]:
+async def take_turns(connection: Connection, waiting: Iterator[str], *, wait_s: int) -> list[float]:
     """How long each turn took whose reply was seen."""
     times: list[float] = []
     for token in waiting:
         for n in range(TURNS_PER_VISITOR):
             began = time.perf_counter()
-            if await _turn(connection, token, n):
+            if await _turn(connection, token, n, wait_s):
                 times.append(time.perf_counter() - began)
     return times
 
 
-async def _turn(connection: Connection, token: str, n: int) -> bool:
+async def _turn(connection: Connection, token: str, n: int, wait_s: int) -> bool:
     body = json.dumps({"client_message_id": f"m{n}", "text": QUESTION}).encode()
     bearer = f"Bearer {token}"
     status, taken = await connection.ask(
@@ -153,7 +157,7 @@ async def _turn(connection: Connection, token: str, n: int) -> bool:
     if status != 201:
         return False
     after = json.loads(taken)["seq"]
-    path = f"/chat/messages?after={after}&wait={ANSWER_WAIT_S}"
+    path = f"/chat/messages?after={after}&wait={wait_s}"
     status, page = await connection.ask(request("GET", path, Authorization=bearer))
     return status == 200 and any(item["author"] == "bot" for item in json.loads(page)["items"])
 
@@ -166,11 +170,14 @@ async def run(job: Job) -> Result:
     connections = [await connect(job.port) for _ in range(job.clients)]
     work: list[Awaitable[list[float]]]
     if job.load == "hooks":
-        requests = iter(list(hooks(job)))
-        work = [send_hooks(one, requests) for one in connections]
+        requests = list(hooks(job))
+        wanted, rows_each, waiting = len(requests), 1, iter(requests)
+        work = [send_hooks(one, waiting) for one in connections]
     else:
-        tokens = iter(await visitors(job))
-        work = [take_turns(one, tokens) for one in connections]
+        tokens = await visitors(job)
+        wanted, rows_each, new = len(tokens) * TURNS_PER_VISITOR, 2, iter(tokens)
+        wait_s = ANSWER_WAIT_S if job.load == "turns" else 0
+        work = [take_turns(one, new, wait_s=wait_s) for one in connections]
     before = await figures(job.port)
     began = time.perf_counter()
     times = sorted(took for some in await asyncio.gather(*work) for took in some)
@@ -178,21 +185,23 @@ async def run(job: Job) -> Result:
     after = await figures(job.port)
     for connection in connections:
         connection.close()
-    wanted = job.count if job.load == "hooks" else 2 * job.count
-    unanswered = job.count - len(times)
+    stored = after.stored - before.stored
     return Result(
-        seconds=seconds, cpu_s=after.cpu_s - before.cpu_s,
+        done=len(times), seconds=seconds, cpu_s=after.cpu_s - before.cpu_s,
         p50_ms=1_000 * statistics.median(times or [0.0]),
         p99_ms=1_000 * (times or [0.0])[len(times) * 99 // 100],
-        lost=max(unanswered, wanted - (after.stored - before.stored)),
+        lost=max(wanted - len(times), wanted * rows_each - stored),
         synchronous=after.synchronous, journal=after.journal,
     )  # fmt: skip
 
 
 async def figures(port: int) -> Figures:
+    """What the server says of itself; nothing if it is a `tandem serve`, which has no such page."""
     connection = await connect(port)
-    _, body = await connection.ask(request("GET", "/figures"))
+    status, body = await connection.ask(request("GET", "/figures"))
     connection.close()
+    if status != 200:
+        return Figures(cpu_s=0.0, synchronous=0, journal="", stored=0)
     return msgspec.json.decode(body, type=Figures)
 
 

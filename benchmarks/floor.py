@@ -5,6 +5,7 @@ no order between workers, no second chance: what Tandem adds is what the ratio s
 """
 
 import asyncio
+import hashlib
 import json
 import queue
 import secrets
@@ -13,7 +14,6 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,21 @@ EVENTS = """CREATE TABLE inbox_event (
   external_id VARCHAR NOT NULL, headers JSON NOT NULL, body BLOB NOT NULL, state VARCHAR NOT NULL,
   attempts INTEGER NOT NULL, crashes INTEGER NOT NULL, reason VARCHAR, due DATETIME,
   received_at DATETIME NOT NULL, UNIQUE (channel, account, external_id))"""
-KEEP_EVENT = """INSERT INTO inbox_event (id, channel, account, external_id, headers, body, state,
-  attempts, crashes, received_at) VALUES (?, ?, ?, ?, ?, ?, 'new', 0, 0, ?) ON CONFLICT DO NOTHING"""
+KEEP_EVENT = """INSERT INTO inbox_event
+  (id, channel, account, external_id, headers, body, state, attempts, crashes, received_at)
+  VALUES (?, ?, ?, ?, ?, ?, 'new', 0, 0, ?) ON CONFLICT DO NOTHING"""
+VISITORS = "CREATE TABLE visitor (id VARCHAR NOT NULL PRIMARY KEY, token_hash BLOB NOT NULL UNIQUE)"
+KEEP_VISITOR = "INSERT INTO visitor VALUES (?, ?)"
+VISITOR = "SELECT id FROM visitor WHERE token_hash = ?"
 MESSAGES = """CREATE TABLE message (
   id VARCHAR NOT NULL PRIMARY KEY, visitor VARCHAR NOT NULL, seq INTEGER NOT NULL,
   author VARCHAR NOT NULL, client_message_id VARCHAR, text VARCHAR NOT NULL,
   created_at DATETIME NOT NULL, UNIQUE (visitor, seq), UNIQUE (visitor, client_message_id))"""
-KEEP_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
-ITEMS = "SELECT seq, id, author, text, created_at FROM message WHERE visitor = ? AND seq > ?"
+KEEP_MESSAGE = """INSERT INTO message
+  SELECT ?, ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ? FROM message WHERE visitor = ?
+  RETURNING seq"""
+ITEMS = """SELECT seq, id, author, text, created_at FROM message
+  WHERE visitor = ? AND seq > ? ORDER BY seq"""
 
 Row = Sequence[Any]
 
@@ -50,10 +57,11 @@ Row = Sequence[Any]
 class Writer:
     """One thread, one connection, one commit for all that waits."""
 
-    def __init__(self, path: Path, table: str) -> None:
+    def __init__(self, path: Path, *tables: str) -> None:
         self.path = path
         made = connect(path)
-        made.execute(table)
+        for table in tables:
+            made.execute(table.replace("TABLE", "TABLE IF NOT EXISTS"))
         made.close()
         self._rows: queue.SimpleQueue[tuple[str, Row, asyncio.Future[Any]] | None]
         self._rows = queue.SimpleQueue()
@@ -120,64 +128,62 @@ class Posted(msgspec.Struct):
     text: str
 
 
-@dataclass
-class Visitor:
-    """What the floor knows of a customer: how far the counting is, and a bell."""
-
-    seq: int = 0
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 def chat_app(folder: Path) -> Litestar:
     """The two commits of a turn: the customer's message, then the reply, which is told at once."""
-    writer = Writer(folder / "floor.db", MESSAGES)
+    writer = Writer(folder / "floor.db", VISITORS, MESSAGES)
     reader = connect(folder / "floor.db")
-    visitors: defaultdict[str, Visitor] = defaultdict(Visitor)
+    bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
     replying: set[asyncio.Task[None]] = set()
 
-    async def keep(token: str, author: str, text: str, client_id: str | None) -> tuple[str, int]:
-        visitor, message_id = visitors[token], new_id()
-        visitor.seq += 1
-        row = (message_id, token, visitor.seq, author, client_id, text, utc_now().isoformat())
-        await writer.write(KEEP_MESSAGE, row)
-        visitor.changed.set()
-        visitor.changed = asyncio.Event()
-        return message_id, row[2]
+    def visitor_of(request: Request[Any, Any, Any]) -> str:
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        [visitor] = reader.execute(VISITOR, (hashlib.sha256(token.encode()).digest(),)).fetchone()
+        return visitor
 
-    async def reply(token: str) -> None:
-        await keep(token, "bot", REPLY, None)
+    async def keep(visitor: str, author: str, text: str, client_id: str | None) -> tuple[str, int]:
+        message_id, now = new_id(), utc_now().isoformat()
+        row = (message_id, visitor, author, client_id, text, now, visitor)
+        [seq] = await writer.write(KEEP_MESSAGE, row)
+        bells.pop(visitor, asyncio.Event()).set()
+        return message_id, seq
+
+    async def reply(visitor: str) -> None:
+        await keep(visitor, "bot", REPLY, None)
 
     @post("/chat/sessions")
     async def start_session() -> dict[str, Any]:
-        return {"token": secrets.token_urlsafe(32), "after": 0}
+        token = secrets.token_urlsafe(32)
+        await writer.write(KEEP_VISITOR, (new_id(), hashlib.sha256(token.encode()).digest()))
+        return {"token": token, "after": 0}
 
     @post("/chat/messages")
     async def post_message(
         request: Request[Any, Any, Any], data: JSONBody[Posted]
     ) -> dict[str, Any]:
-        token = request.headers["authorization"]
-        message_id, seq = await keep(token, "customer", data.text, data.client_message_id)
-        task = asyncio.create_task(reply(token))
+        visitor = visitor_of(request)
+        message_id, seq = await keep(visitor, "customer", data.text, data.client_message_id)
+        task = asyncio.create_task(reply(visitor))
         replying.add(task)
         task.add_done_callback(replying.discard)
         return {"id": message_id, "seq": seq}
 
-    def items(token: str, after: int) -> list[dict[str, Any]]:
+    def items(visitor: str, after: int) -> list[dict[str, Any]]:
         names = ("seq", "id", "author", "text", "created_at")
-        return [dict(zip(names, row, strict=True)) for row in reader.execute(ITEMS, (token, after))]
+        rows = reader.execute(ITEMS, (visitor, after))
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     @get("/chat/messages")
     async def read_messages(
         request: Request[Any, Any, Any], after: int, wait: float
     ) -> dict[str, Any]:
-        token = request.headers["authorization"]
-        changed = visitors[token].changed
-        found = items(token, after)
-        if not found:
+        visitor = visitor_of(request)
+        bell = bells[visitor]
+        found = items(visitor, after)
+        if not found and wait:
             async with asyncio.timeout(min(wait, POLL_S_MAX)):
-                await changed.wait()
-            found = items(token, after)
-        return {"items": found, "next": found[-1]["seq"]}
+                await bell.wait()
+            found = items(visitor, after)
+        return {"items": found, "next": found[-1]["seq"] if found else after}
 
     return _app(writer, [start_session, post_message, read_messages], counted="message")
 

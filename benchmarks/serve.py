@@ -1,4 +1,4 @@
-"""One server under measurement, in a process of its own: `python -m benchmarks.serve APP FOLDER PORT`.
+"""One server under measurement: `python -m benchmarks.serve APP FOLDER PORT`.
 
 APP is product.hook, product.chat, floor.hook or floor.chat. All run under the same web server with
 the settings of `tandem serve`.

@@ -2,12 +2,14 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from sqlalchemy import Update, bindparam, update
+from sqlalchemy import Select, bindparam
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.errors import Unauthorised
 from gateway.messages import Address, Sender
@@ -18,6 +20,26 @@ from storage.ids import new_id
 
 VISITOR_IDLE_MAX = timedelta(days=30)
 SEEN_STEP = timedelta(hours=1)  # how exactly "last seen" is kept: not one write per request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownVisitor:
+    """A web chat token that is good. `contact_id` is None until its first message; `is_due` says
+    that it was not seen for so long that `see` should note it."""
+
+    id: str
+    account: str
+    language: str | None
+    contact_id: str | None
+    is_due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is behind an account, as far as routing needs it."""
+
+    id: str
+    language: str | None
 
 
 def start_visit(session: Session, *, account: str, language: Language | None, now: datetime) -> str:
@@ -32,61 +54,68 @@ def start_visit(session: Session, *, account: str, language: Language | None, no
     return token
 
 
-def visitor_of(session: Session, *, token: str, account: str, now: datetime) -> Visitor:
+def visitor_of(
+    session: Session, *, token: str, channel: str, account: str, now: datetime
+) -> KnownVisitor:
     """Whose token this is. Raises Unauthorised: unknown, of another widget, revoked or idle."""
-    found = session.exec(_by_token(), params={"digest": _digest(token)}).first()
+    key = {"digest": _digest(token), "channel": channel}
+    found = session.connection().execute(_by_token(), key).first()
     if found is None or found.account != account or found.revoked_at is not None:
         raise Unauthorised("the visitor token is not known")
     if now - found.seen_at > VISITOR_IDLE_MAX:
         raise Unauthorised("the visitor token has expired")
-    return found
+    return KnownVisitor(
+        id=found.id, account=found.account, language=found.language, contact_id=found.contact_id,
+        is_due=now - found.seen_at > SEEN_STEP,
+    )  # fmt: skip
 
 
-def seen(session: Session, visitor_id: str, now: datetime) -> None:
+def see(session: Session, visitor_id: str, now: datetime) -> None:
     """Keep a visitor's token alive."""
-    session.connection().execute(
-        _seen(), {"visitor": visitor_id, "now": now, "before": now - SEEN_STEP}
-    )
+    visitor = session.get_one(Visitor, visitor_id)
+    visitor.seen_at = now
+    session.add(visitor)
 
 
-def identity_of(
-    session: Session, *, channel: str, account: str, external_id: str
-) -> Identity | None:
-    key = {"channel": channel, "account": account, "external_id": external_id}
-    return session.exec(_by_account(), params=key).first()
-
-
-def contact_of(session: Session, address: Address, sender: Sender, now: datetime) -> Contact:
+def contact_of(session: Session, address: Address, sender: Sender, now: datetime) -> Person:
     """The person behind an account, made at its first message."""
-    known = identity_of(
-        session, channel=address.channel, account=address.account, external_id=sender.external_id
-    )
+    account = {
+        "channel": address.channel, "account": address.account, "external_id": sender.external_id
+    }  # fmt: skip
+    known = session.connection().execute(_by_account(), account).first()
     if known is None:
-        contact = Contact(id=new_id(), name=sender.name, language=sender.language, created_at=now)
-        session.add(contact)
-        session.flush()
-        made = insert_once(session, Identity, {
-            "id": new_id(), "contact_id": contact.id, "channel": address.channel,
-            "account": address.account, "external_id": sender.external_id, "name": sender.name,
-            "proof": "channel", "linked_at": now,
-        })  # fmt: skip
-        if made:
-            return contact
-        session.delete(contact)  # another worker met the same account first
-        return contact_of(session, address, sender, now)
-    return _with_profile(session, known, sender)
+        made = _new_contact(session, account, sender, now)
+        return made or contact_of(session, address, sender, now)
+    language = known.language or sender.language
+    if sender.name not in ("", known.name) or language != known.language:
+        _keep_profile(session, known.id, sender.name or known.name, language)
+    return Person(known.contact_id, language)
 
 
-def _with_profile(session: Session, identity: Identity, sender: Sender) -> Contact:
-    contact = session.get_one(Contact, identity.contact_id)
-    if sender.name and sender.name != identity.name:
-        identity.name = sender.name
-        contact.name = sender.name
-        session.add(identity)
-    if sender.language and contact.language is None:
-        contact.language = sender.language
+def _new_contact(
+    session: Session, account: Mapping[str, str], sender: Sender, now: datetime
+) -> Person | None:
+    """None when another worker met the same account first."""
+    contact = Contact(id=new_id(), name=sender.name, language=sender.language, created_at=now)
     session.add(contact)
-    return contact
+    session.flush()
+    made = insert_once(session, Identity, {
+        "id": new_id(), "contact_id": contact.id, **account, "name": sender.name,
+        "proof": "channel", "linked_at": now,
+    })  # fmt: skip
+    if made:
+        return Person(contact.id, sender.language)
+    session.delete(contact)
+    return None
+
+
+def _keep_profile(session: Session, identity_id: str, name: str, language: str | None) -> None:
+    identity = session.get_one(Identity, identity_id)
+    contact = session.get_one(Contact, identity.contact_id)
+    if name != identity.name:
+        identity.name = contact.name = name
+    contact.language = language
+    session.add_all((identity, contact))
 
 
 def accounts_of(session: Session, contact_id: str) -> list[Identity]:
@@ -99,25 +128,38 @@ def accounts_of(session: Session, contact_id: str) -> list[Identity]:
 
 
 @cache
-def _by_token() -> SelectOfScalar[Visitor]:
-    return select(Visitor).where(Visitor.token_hash == bindparam("digest"))
-
-
-@cache
-def _by_account() -> SelectOfScalar[Identity]:
-    return select(Identity).where(
-        Identity.channel == bindparam("channel"),
-        Identity.account == bindparam("account"),
-        Identity.external_id == bindparam("external_id"),
+def _by_token() -> Select[str, str, str | None, datetime, datetime | None, str]:
+    own_account = (
+        (col(Identity.channel) == bindparam("channel"))
+        & (col(Identity.account) == col(Visitor.account))
+        & (col(Identity.external_id) == col(Visitor.id))
+    )
+    return (
+        select_columns(
+            col(Visitor.id),
+            col(Visitor.account),
+            col(Visitor.language),
+            col(Visitor.seen_at),
+            col(Visitor.revoked_at),
+            col(Identity.contact_id),
+        )
+        .outerjoin(Identity, own_account)
+        .where(col(Visitor.token_hash) == bindparam("digest"))
     )
 
 
 @cache
-def _seen() -> Update:
+def _by_account() -> Select[str, str, str, str | None]:
     return (
-        update(Visitor)
-        .where(col(Visitor.id) == bindparam("visitor"), col(Visitor.seen_at) < bindparam("before"))
-        .values(seen_at=bindparam("now"))
+        select_columns(
+            col(Identity.id), col(Identity.contact_id), col(Identity.name), col(Contact.language)
+        )
+        .join(Contact, col(Contact.id) == col(Identity.contact_id))
+        .where(
+            col(Identity.channel) == bindparam("channel"),
+            col(Identity.account) == bindparam("account"),
+            col(Identity.external_id) == bindparam("external_id"),
+        )
     )
 
 

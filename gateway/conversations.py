@@ -8,24 +8,23 @@ tells the customer, marks the border in the transcript and writes the audit.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, update
-from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlalchemy import update
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import Session, col
 
 from gateway import audit, states
 from gateway.errors import StaleEpoch, StaleView
 from gateway.handoff import HandOver, as_words
 from gateway.history import newest, outbound, unanswered
 from gateway.messages import Action, Address, Attachment, Author, Button, Capabilities, Mark
-from gateway.models import Contact, Conversation, Delivery, Message, Turn
+from gateway.models import Conversation, Delivery, Message, Turn
 from gateway.phrases import Phrases
 from gateway.ports import Clock, Inbox
 from gateway.render import fit
 from gateway.states import Move, State
-from gateway.store import insert, insert_once, touch, touch_conversation
+from gateway.store import change, insert, insert_once, touch, touch_conversation
 from rag.types import Citation, Language
 from storage.ids import new_id
 
@@ -78,6 +77,14 @@ class Draft:
     sent_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A line that is stored, and its place."""
+
+    id: str
+    seq: int
+
+
 class Conversations:
     """The verbs on a conversation. Holds no state of its own."""
 
@@ -96,16 +103,15 @@ class Conversations:
     # Finding and opening
 
     def reach(
-        self, session: Session, contact: Contact, thread_key: str, address: Address,
-        language: Language,
-    ) -> Conversation:  # fmt: skip
+        self, session: Session, contact_id: str, address: Address, language: Language
+    ) -> Conversation:
         """The open conversation a customer's new message belongs to, locked. The last one is
         reopened within `REOPEN_WITHIN`; after that a new one points back to it."""
-        last = newest(session, contact.id, thread_key)
+        last = newest(session, contact_id, address.thread)
         if last is not None and last.state == State.CLOSED and not self._may_reopen(last):
-            last = self._open(session, contact, thread_key, address, language, previous=last)
+            last = self._open(session, contact_id, address, language, previous=last)
         elif last is None:
-            last = self._open(session, contact, thread_key, address, language)
+            last = self._open(session, contact_id, address, language)
         elif last.state == State.CLOSED:
             self.move(session, last, Move.CUSTOMER_WRITES, CUSTOMER)
         self._reply_to(session, last, address)
@@ -115,12 +121,12 @@ class Conversations:
         return closed.closed_at is not None and self.clock() - closed.closed_at <= REOPEN_WITHIN
 
     def _open(
-        self, session: Session, contact: Contact, thread_key: str, address: Address,
-        language: Language, previous: Conversation | None = None,
+        self, session: Session, contact_id: str, address: Address, language: Language,
+        previous: Conversation | None = None,
     ) -> Conversation:  # fmt: skip
         now = self.clock()
         insert_once(session, Conversation, {
-            "id": new_id(), "contact_id": contact.id, "thread_key": thread_key,
+            "id": new_id(), "contact_id": contact_id, "thread_key": address.thread,
             "state": State.BOT.value, "epoch": 0, "customer_seq": 0, "language": language,
             "next_seq": previous.next_seq if previous else 1,
             "reply_channel": address.channel, "reply_account": address.account,
@@ -128,12 +134,14 @@ class Conversations:
             "previous_id": previous.id if previous else None,
             "opened_at": now, "updated_at": now,
         })  # fmt: skip
-        opened = newest(session, contact.id, thread_key)
+        opened = newest(session, contact_id, address.thread)
         if opened is None:
             raise LookupError("a conversation that was just opened is gone")
         return opened
 
     def _reply_to(self, session: Session, conversation: Conversation, address: Address) -> None:
+        if reply_address(conversation) == address:
+            return
         conversation.reply_channel = address.channel
         conversation.reply_account = address.account
         conversation.reply_chat = address.chat
@@ -142,14 +150,14 @@ class Conversations:
 
     # Lines
 
-    def append(self, session: Session, conversation: Conversation, draft: Draft) -> Message:
+    def append(self, session: Session, conversation: Conversation, draft: Draft) -> Written:
         """Store a line at the next `seq`, for every screen. Delivers nothing."""
         now = self.clock()
-        message_id = new_id()
+        written = Written(new_id(), conversation.next_seq)
         insert(session, Message, {
-            "id": message_id, "conversation_id": conversation.id,
+            "id": written.id, "conversation_id": conversation.id,
             "contact_id": conversation.contact_id, "thread_key": conversation.thread_key,
-            "seq": conversation.next_seq, "author": draft.author.kind,
+            "seq": written.seq, "author": draft.author.kind,
             "author_id": draft.author.id, "author_name": draft.author.name, "note": draft.note,
             "text": draft.text, "mark": draft.mark, "action": draft.action,
             "channel": conversation.reply_channel, "language": conversation.language,
@@ -159,30 +167,39 @@ class Conversations:
             "reply_kind": draft.reply_kind, "record_id": draft.record_id,
             "reply_to": draft.reply_to, "sent_at": draft.sent_at, "created_at": now,
         })  # fmt: skip
-        message = session.exec(_message(), params={"id": message_id}).one()
-        conversation.next_seq += 1
-        conversation.updated_at = now
-        if draft.author.kind == "customer":
-            conversation.customer_seq = message.seq
-        session.add(conversation)
-        self.inbox.show(session, message)
+        self._advance(session, conversation, draft.author, now)
+        if conversation.state != State.BOT or draft.mark:  # else nobody has it on a screen
+            self.inbox.show(session, session.get_one(Message, written.id))
         touch_conversation(session, conversation)
-        return message
+        return written
 
-    def say(self, session: Session, conversation: Conversation, draft: Draft) -> Message:
+    def _advance(
+        self, session: Session, conversation: Conversation, author: Actor, now: datetime
+    ) -> None:
+        """Count a line. Written at once, past the session's bookkeeping: every line pays for it."""
+        values: dict[str, Any] = {"next_seq": conversation.next_seq + 1, "updated_at": now}
+        if author.kind == "customer":
+            values["customer_seq"] = conversation.next_seq
+        change(session, Conversation, conversation.id, **values)
+        for name, value in values.items():
+            set_committed_value(conversation, name, value)
+
+    def say(self, session: Session, conversation: Conversation, draft: Draft) -> Written:
         """Store a line and send it where the customer last wrote. A bot's text carries the epoch
         it was made under, so that the outbox refuses it once somebody else owns the talk."""
-        message = self.append(session, conversation, draft)
+        written = self.append(session, conversation, draft)
         epoch = conversation.epoch if draft.author.kind == "bot" else None
         can = self.capabilities[conversation.reply_channel]
-        for part in range(1 if can.pulled else len(fit(outbound(message), can))):
-            insert(session, Delivery, self._delivery(conversation, message, epoch, part))
+        parts = 1
         if not can.pulled:
+            parts = len(fit(outbound(session.get_one(Message, written.id)), can))
             touch(session, "deliveries")
-        return message
+        for part in range(parts):
+            insert(session, Delivery, self._delivery(conversation, written, epoch, part))
+        return written
 
     def _delivery(
-        self, conversation: Conversation, message: Message, epoch: int | None, part: int
+        self, conversation: Conversation, message: Written, epoch: int | None, part: int
     ) -> Mapping[str, Any]:
         now = self.clock()
         to = reply_address(conversation)
@@ -323,11 +340,6 @@ class Conversations:
             "due": self.clock(), "created_at": self.clock(),
         })  # fmt: skip
         touch(session, "turns")
-
-
-@cache
-def _message() -> SelectOfScalar[Message]:
-    return select(Message).where(Message.id == bindparam("id"))
 
 
 def expect(

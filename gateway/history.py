@@ -1,16 +1,21 @@
 """Reading a conversation: what its customer may see, and what agents see. Keyset-paged by `seq`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func
+from sqlalchemy import select as select_columns
+from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.messages import Button, Item, Line, OutboundMessage
 from gateway.models import Conversation, Delivery, Message
 from rag.types import Citation
+
+Columns = Select[*tuple[Any, ...]]
 
 PAGE_MAX = 100
 UNANSWERED_MAX = 50  # lines of a customer that one answer is made for
@@ -21,44 +26,30 @@ def items_after(
     limit: int = PAGE_MAX,
 ) -> list[Item]:  # fmt: skip
     """What a customer has not seen yet, in `seq` order, over all conversations of the thread."""
-    rows = session.exec(_items_after(), params={
-        "contact": contact_id, "thread": thread_key, "after": after, "most": min(limit, PAGE_MAX),
-    })  # fmt: skip
-    return [item_of(row) for row in rows]
+    return news_after(session, contact_id, thread_key=thread_key, after=after, limit=limit)[0]
 
 
-@cache
-def _items_after() -> SelectOfScalar[Message]:
-    return (
-        select(Message)
-        .where(*_shown_to_customer(), Message.seq > bindparam("after"))
-        .order_by(col(Message.seq))
-        .limit(bindparam("most"))
-    )
+def news_after(
+    session: Session, contact_id: str, *, thread_key: str = "", after: int = 0,
+    limit: int = PAGE_MAX,
+) -> tuple[list[Item], list[Item]]:  # fmt: skip
+    """The items after `after`, and those up to it that were edited or withdrawn after the item at
+    `after` was written; each in `seq` order.
 
-
-def _shown_to_customer() -> tuple[ColumnElement[bool], ...]:
-    return (
-        col(Message.contact_id) == bindparam("contact"),
-        col(Message.thread_key) == bindparam("thread"),
-        col(Message.note).is_(False),
-    )
-
-
-def changed_since(
-    session: Session, contact_id: str, *, thread_key: str = "", after: int
-) -> list[Item]:
-    """Items up to `after` that were edited or withdrawn after the item at `after` was written.
-
-    A reader who was away gets them again; applying one twice changes nothing, so no second
-    position has to be kept.
+    A reader who was away gets changed items again; applying one twice changes nothing, so no
+    second position has to be kept.
     """
-    key = {"contact": contact_id, "thread": thread_key, "after": after}
-    return [item_of(row) for row in session.exec(_changed_since(), params=key)]
+    most = min(limit, PAGE_MAX)
+    rows = session.connection().execute(_news_after(), {
+        "contact": contact_id, "thread": thread_key, "after": after, "most": most + PAGE_MAX,
+    })  # fmt: skip
+    items = [item_of(row) for row in rows]
+    changed = [item for item in items if item.seq <= after]
+    return items[len(changed) :][:most], changed[:PAGE_MAX]
 
 
 @cache
-def _changed_since() -> SelectOfScalar[Message]:
+def _news_after() -> Columns:
     known = aliased(Message)
     written = (
         select(known.created_at)
@@ -72,15 +63,23 @@ def _changed_since() -> SelectOfScalar[Message]:
         .scalar_subquery()
     )
     return (
-        select(Message)
+        select_columns(
+            col(Message.seq), col(Message.id), col(Message.author), col(Message.text),
+            col(Message.created_at), col(Message.author_name), col(Message.buttons),
+            col(Message.citations), col(Message.action), col(Message.edited_at),
+            col(Message.withdrawn_at),
+        )
         .where(
-            *_shown_to_customer(),
-            Message.seq <= bindparam("after"),
-            (col(Message.edited_at) > written) | (col(Message.withdrawn_at) > written),
+            col(Message.contact_id) == bindparam("contact"),
+            col(Message.thread_key) == bindparam("thread"),
+            col(Message.note).is_(False),
+            (col(Message.seq) > bindparam("after"))
+            | (col(Message.edited_at) > written)
+            | (col(Message.withdrawn_at) > written),
         )
         .order_by(col(Message.seq))
-        .limit(PAGE_MAX)
-    )
+        .limit(bindparam("most"))
+    )  # fmt: skip
 
 
 def transcript(
@@ -123,7 +122,7 @@ def _delivery_states(session: Session, rows: Sequence[Message]) -> dict[str, str
     return dict(found.all())
 
 
-def item_of(row: Message) -> Item:
+def item_of(row: Row[*tuple[Any, ...]]) -> Item:
     gone = row.withdrawn_at is not None
     return Item(
         seq=row.seq, id=row.id, author=row.author,  # pyright: ignore[reportArgumentType]
@@ -179,30 +178,78 @@ def _newest() -> SelectOfScalar[Conversation]:
     )
 
 
-def unanswered(session: Session, conversation: Conversation) -> list[Message]:
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A line as the bot is shown it."""
+
+    seq: int
+    author: str
+    text: str
+    action: str | None
+    reply_kind: str | None
+
+
+def unanswered(session: Session, conversation: Conversation) -> list[Spoken]:
     """The customer's words that neither bot nor person has replied to, oldest first. Presses of
     buttons are not words, except a chosen suggestion."""
-    lines = session.exec(_unanswered(), params={"conversation": conversation.id}).all()
+    rows = session.connection().execute(_unanswered(), {"conversation": conversation.id})
+    lines = [Spoken(*row) for row in rows]
     return [line for line in lines[::-1] if (line.action or "choose-").startswith("choose-")]
 
 
+def spoken_before(
+    session: Session, conversation: Conversation, *, seq: int, limit: int
+) -> list[Spoken]:
+    """What customer, bot and agents last said before `seq`, oldest first."""
+    place = {"conversation": conversation.id, "before": seq, "most": limit}
+    return [Spoken(*row) for row in session.connection().execute(_spoken_before(), place)][::-1]
+
+
 @cache
-def _unanswered() -> SelectOfScalar[Message]:
-    visible = (
-        Message.conversation_id == bindparam("conversation"),
-        col(Message.note).is_(False),
-        col(Message.withdrawn_at).is_(None),
-    )
+def _unanswered() -> Columns:
     replied = (
         select(Message.seq)
-        .where(*visible, col(Message.author).in_(("bot", "agent")))
+        .where(*_visible_to_bot(), col(Message.author).in_(("bot", "agent")))
         .order_by(col(Message.seq).desc())
         .limit(1)
         .scalar_subquery()
     )
     return (
-        select(Message)
-        .where(*visible, Message.author == "customer", Message.seq > func.coalesce(replied, 0))
+        select_columns(*_of_spoken())
+        .where(
+            *_visible_to_bot(),
+            col(Message.author) == "customer",
+            col(Message.seq) > func.coalesce(replied, 0),
+        )
         .order_by(col(Message.seq).desc())
         .limit(UNANSWERED_MAX)
+    )
+
+
+@cache
+def _spoken_before() -> Columns:
+    return (
+        select_columns(*_of_spoken())
+        .where(
+            *_visible_to_bot(),
+            col(Message.author).in_(("customer", "bot", "agent")),
+            col(Message.seq) < bindparam("before"),
+        )
+        .order_by(col(Message.seq).desc())
+        .limit(bindparam("most"))
+    )
+
+
+def _of_spoken() -> tuple[Mapped[Any], ...]:
+    return (
+        col(Message.seq), col(Message.author), col(Message.text), col(Message.action),
+        col(Message.reply_kind),
+    )  # fmt: skip
+
+
+def _visible_to_bot() -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(Message.conversation_id) == bindparam("conversation"),
+        col(Message.note).is_(False),
+        col(Message.withdrawn_at).is_(None),
     )

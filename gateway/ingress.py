@@ -4,28 +4,22 @@ Channels whose answer carries nothing (`store`) leave the reading to the worker.
 answer carries `seq`, commits the raw event and its reading together (`take`).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, select
 
-from gateway.errors import Conflict
+from gateway.errors import Conflict, TooMuch
 from gateway.messages import InboundMessage, RawEvent
 from gateway.models import InboxEvent
 from gateway.ports import Clock
 from gateway.router import Received, Router
 from gateway.store import Store, insert_once, touch
-from storage.database import Unavailable
+from storage.database import DatabaseError, Unavailable
 from storage.failpoints import reach
 from storage.ids import new_id
 
-
-@dataclass(frozen=True, slots=True)
-class _Unread:
-    """The raw event is kept, but reading it failed: the sweeper goes on."""
-
-    error: Exception
+KEPT = "the message is kept and will be read in a moment"
 
 
 class Ingress:
@@ -58,32 +52,29 @@ class Ingress:
         TooMuch for a passed limit, Overloaded or Unavailable when it is not (yet) taken in.
         """
         now = self._clock()
-        outcome = await self._store.write(lambda session: self._take(session, event, message, now))
-        if isinstance(outcome, _Unread):
-            raise Unavailable("the message is kept and will be read in a moment") from outcome.error
-        return outcome
+        try:
+            return await self._store.write(lambda session: self._take(session, event, message, now))
+        except (Conflict, TooMuch, DatabaseError):
+            raise
+        except Exception as error:  # kept raw, the worker goes on: nothing accepted is lost
+            await self.store(event)
+            raise Unavailable(KEPT) from error
 
     def _take(
         self, session: Session, event: RawEvent, message: InboundMessage, now: datetime
-    ) -> Received | _Unread:
+    ) -> Received:
         if not keep_event(session, event, now, state="done"):
             return self._again(session, event, message)
         reach("I6")
-        try:
-            with session.begin_nested():
-                return self._router.receive(session, message)
-        except Exception as error:  # the raw event stays: nothing accepted is lost
-            _leave_to_worker(session, event)
-            return _Unread(error)
+        return self._router.receive(session, message)
 
-    def _again(
-        self, session: Session, event: RawEvent, message: InboundMessage
-    ) -> Received | _Unread:
+    def _again(self, session: Session, event: RawEvent, message: InboundMessage) -> Received:
         body = session.exec(select(InboxEvent.body).where(*_key(event))).one()
         if body != event.body:
             raise Conflict("this client_message_id was used for another message")
-        known = self._router.known(session, message)
-        return known or _Unread(LookupError("it was kept before, and is not read yet"))
+        if known := self._router.known(session, message):
+            return known
+        raise Unavailable(KEPT)
 
 
 def keep_event(session: Session, event: RawEvent, now: datetime, *, state: str = "new") -> bool:
@@ -93,11 +84,6 @@ def keep_event(session: Session, event: RawEvent, now: datetime, *, state: str =
         "external_id": event.external_id, "headers": dict(event.headers), "body": event.body,
         "state": state, "attempts": 0, "crashes": 0, "received_at": now,
     })  # fmt: skip
-
-
-def _leave_to_worker(session: Session, event: RawEvent) -> None:
-    session.connection().execute(update(InboxEvent).where(*_key(event)).values(state="new"))
-    touch(session, "events")
 
 
 def _key(event: RawEvent) -> tuple[ColumnElement[bool], ...]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import Select, bindparam, func
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import conversations as talk
-from gateway.contacts import contact_of, seen
-from gateway.conversations import CUSTOMER, Conversations, Draft
+from gateway.contacts import contact_of
+from gateway.conversations import CUSTOMER, Conversations, Draft, Written
 from gateway.errors import GatewayError
 from gateway.handoff import (
     HandOffRules,
@@ -72,33 +73,30 @@ class Router:
             return self._change(session, inbound)
         if known := self.known(session, inbound):
             return known
-        now = self._clock()
-        contact = contact_of(session, inbound.address, inbound.sender, now)
-        seen(session, inbound.sender.external_id, now)
-        language = spoken_language(inbound, contact.language)
-        conversation = self._conversations.reach(
-            session, contact, inbound.address.thread, inbound.address, language
-        )
-        conversation.language = spoken_language(inbound, conversation.language)
+        person = contact_of(session, inbound.address, inbound.sender, self._clock())
+        language = spoken_language(inbound, person.language)
+        conversation = self._conversations.reach(session, person.id, inbound.address, language)
+        if (language := spoken_language(inbound, conversation.language)) != conversation.language:
+            conversation.language = language
         text = inbound.text or self._label(session, conversation, inbound)
         message = self._conversations.append(session, conversation, Draft(
             text=text, author=CUSTOMER, action=inbound.action, attachments=inbound.attachments,
             reply_to=inbound.reply_to, sent_at=inbound.sent_at,
         ))  # fmt: skip
         self._arrived(session, conversation, message, inbound)
-        self._route(session, conversation, message, inbound)
+        self._route(session, conversation, text, inbound)
         return Received(message.id, message.seq)
 
     def known(self, session: Session, inbound: InboundMessage) -> Received | None:
         """What an earlier copy of this message became."""
-        message = _placed(session, inbound.address, inbound.external_id)
-        return Received(message.id, message.seq, repeated=True) if message else None
+        there = _placed(session, inbound.address, inbound.external_id)
+        return Received(there.id, there.seq, repeated=True) if there else None
 
     def _arrived(
         self,
         session: Session,
         conversation: Conversation,
-        message: Message,
+        message: Written,
         inbound: InboundMessage,
     ) -> None:
         now = self._clock()
@@ -124,14 +122,14 @@ class Router:
         self,
         session: Session,
         conversation: Conversation,
-        message: Message,
+        text: str,
         inbound: InboundMessage,
     ) -> None:
         if conversation.state == State.WAITING and inbound.action == "bot":
             self._conversations.hand_back(session, conversation, CUSTOMER)
         if conversation.state != State.BOT or inbound.action in ("bot", "helpful", "not_helpful"):
             return
-        told = self._told(session, conversation, message, inbound)
+        told = self._told(session, conversation, text, inbound)
         if why := before_answer(told, self._words, self._rules):
             self._conversations.hand_over(session, conversation, why, CUSTOMER)
         else:
@@ -141,30 +139,43 @@ class Router:
         self,
         session: Session,
         conversation: Conversation,
-        message: Message,
+        text: str,
         inbound: InboundMessage,
     ) -> Told:
         now = self._clock()
         age = now - inbound.sent_at if inbound.sent_at else timedelta(0)
         lately = {"conversation": conversation.id, "since": now - timedelta(minutes=1)}
-        recent = session.exec(_bot_lines_since(), params=lately).one()
+        recent = session.connection().execute(_bot_lines_since(), lately).scalar_one()
         return Told(
-            text=message.text, action=inbound.action,
+            text=text, action=inbound.action,
             unreadable=bool(inbound.attachments) and not inbound.text,
-            asked_before=self._asked_before(session, conversation, message),
+            asked_before=self._asks(text) and self._asked_before(session, conversation),
             bot_turns_last_minute=recent, minutes_old=age.total_seconds() / 60,
         )  # fmt: skip
 
-    def _asked_before(self, session: Session, conversation: Conversation, message: Message) -> bool:
-        place = {"conversation": conversation.id, "before": message.seq}
-        earlier = session.exec(_earlier_words(), params=place).all()
-        return any(words.asks.search(text) for words in self._words for text in earlier)
+    def _asks(self, text: str) -> bool:
+        return any(words.asks.search(text) for words in self._words)
+
+    def _asked_before(self, session: Session, conversation: Conversation) -> bool:
+        """Whether an earlier line of the customer had words for a person, too."""
+        earlier = session.exec(
+            select(Message.text)
+            .where(
+                Message.conversation_id == conversation.id,
+                Message.author == "customer",
+                Message.seq < conversation.customer_seq,
+            )
+            .order_by(col(Message.seq).desc())
+            .limit(EARLIER_MAX)
+        )
+        return any(map(self._asks, earlier))
 
     def _change(self, session: Session, inbound: InboundMessage) -> Received:
         """Apply an edit or a deletion. The old text is kept for agents."""
-        message = _placed(session, inbound.address, inbound.edits or inbound.deletes or "")
-        if message is None:
+        there = _placed(session, inbound.address, inbound.edits or inbound.deletes or "")
+        if there is None:
             raise OriginalMissing("the message it changes is not here yet")
+        message = session.get_one(Message, there.id)
         conversation = session.get_one(Conversation, message.conversation_id)
         now = self._clock()
         if inbound.deletes:
@@ -181,24 +192,25 @@ class Router:
         return Received(message.id, message.seq)
 
 
-def _placed(session: Session, address: Address, external_id: str) -> Message | None:
+def _placed(session: Session, address: Address, external_id: str) -> Written | None:
     """The message that an outside id names."""
-    return session.exec(_by_place(), params={
+    row = session.connection().execute(_by_place(), {
         "channel": address.channel, "account": address.account, "chat": address.chat,
         "external_id": external_id,
     }).first()  # fmt: skip
+    return Written(row.id, row.seq) if row else None
 
 
 @cache
-def _by_place() -> SelectOfScalar[Message]:
+def _by_place() -> Select[str, int]:
     return (
-        select(Message)
+        select_columns(col(Message.id), col(Message.seq))
         .join(Delivery, col(Delivery.message_id) == col(Message.id))
         .where(
-            Delivery.surface == bindparam("channel"),
-            Delivery.account == bindparam("account"),
-            Delivery.chat == bindparam("chat"),
-            Delivery.external_id == bindparam("external_id"),
+            col(Delivery.surface) == bindparam("channel"),
+            col(Delivery.account) == bindparam("account"),
+            col(Delivery.chat) == bindparam("chat"),
+            col(Delivery.external_id) == bindparam("external_id"),
         )
     )
 
@@ -213,20 +225,6 @@ def _bot_lines_since() -> SelectOfScalar[int]:
             Message.author == "bot",
             Message.created_at > bindparam("since"),
         )
-    )
-
-
-@cache
-def _earlier_words() -> SelectOfScalar[str]:
-    return (
-        select(Message.text)
-        .where(
-            Message.conversation_id == bindparam("conversation"),
-            Message.author == "customer",
-            Message.seq < bindparam("before"),
-        )
-        .order_by(col(Message.seq).desc())
-        .limit(EARLIER_MAX)
     )
 
 

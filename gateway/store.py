@@ -109,6 +109,17 @@ def _insert(table: Table) -> Executable:
     return table.insert()
 
 
+def change(session: Session, table: type[SQLModel], row_id: str, **values: Any) -> None:
+    """Update a row that nobody holds as an object, by its primary key."""
+    target = cast("Table", inspect(table).local_table)
+    session.connection().execute(_change(target), {"row_id": row_id, **values})
+
+
+@cache
+def _change(table: Table) -> Executable:
+    return table.update().where(next(iter(table.primary_key)) == bindparam("row_id"))
+
+
 def lock_conversation(session: Session, conversation_id: str) -> Conversation | None:
     """The row, locked until commit on PostgreSQL; SQLite has one writer anyway."""
     return session.exec(_locked_conversation(), params={"id": conversation_id}).first()

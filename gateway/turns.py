@@ -12,25 +12,27 @@ from datetime import timedelta
 from functools import cache
 
 import structlog
-from sqlalchemy import bindparam
-from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlalchemy import Row, Select, bindparam
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, col
 
 from gateway import conversations as talk
 from gateway.conversations import BOT, SYSTEM, Conversations, Draft
 from gateway.handoff import HandOffRules, HandOver, Reply, Signal, Told, after_answer, before_answer
-from gateway.history import unanswered
+from gateway.history import Spoken, spoken_before, unanswered
 from gateway.messages import Action, Button
-from gateway.models import Conversation, KnowledgeFloor, Message, Turn
+from gateway.models import Conversation, KnowledgeFloor, Turn
 from gateway.ports import Answerer
 from gateway.states import State
-from gateway.store import Store, lock_conversation, touch
+from gateway.store import Store, change, lock_conversation, touch
 from rag.turns import TurnKind, classify_turn
 from rag.types import Answer, Language, Question, Reason
-from rag.types import Turn as Spoken
+from rag.types import Turn as Said
 from storage.failpoints import reach, reach_async
 
 log = structlog.get_logger()
+
+TYPING_EVERY_S = 2.0
 
 _COURTESIES: Mapping[TurnKind, str] = {
     "greeting": "courtesy.hello",
@@ -71,6 +73,9 @@ class Snapshot:
     offers: int
 
 
+TurnRow = Row[str, str, str, int, int]
+
+
 class Turns:
     """Lets the bot answer conversations that are the bot's."""
 
@@ -97,13 +102,15 @@ class Turns:
         if snapshot is None:
             return
         await reach_async("B1")
-        topics = (f"contact:{snapshot.contact_id}",)
-        self._store.feed.publish(topics, {"type": "typing", "author": "bot"})
-        heartbeat = asyncio.create_task(self._heartbeat(snapshot))
+        meanwhile = [
+            asyncio.create_task(self._heartbeat(snapshot)),
+            asyncio.create_task(self._show_typing(snapshot)),
+        ]
         try:
             reply, answer = await self._think(snapshot)
         finally:
-            heartbeat.cancel()
+            for task in meanwhile:
+                task.cancel()
         await reach_async("B5")
         again = await self._store.write(
             lambda session: self._finish(session, snapshot, reply, answer)
@@ -114,41 +121,41 @@ class Turns:
     def _start(self, session: Session, turn_id: str) -> Snapshot | None:
         """T3: take the turn and a picture of the conversation, or None if it is not to be run."""
         now = self.clock()
-        turn = session.exec(_locked_turn(), params={"id": turn_id}).first()
+        turn = session.connection().execute(_locked_turn(), {"id": turn_id}).first()
         if turn is None or turn.state != "scheduled":
             return None
         conversation = lock_conversation(session, turn.conversation_id)
         asked = unanswered(session, conversation) if conversation else []
         if conversation is None or conversation.state != State.BOT or not asked:
-            turn.state = "done"
-            session.add(turn)
+            change(session, Turn, turn_id, state="done")
             return None
         if turn.attempts >= self._limits.attempts_max:
             self._give_up(session, conversation, turn)
             return None
-        turn.state, turn.attempts = "running", turn.attempts + 1
-        turn.epoch, turn.upto_seq = conversation.epoch, conversation.customer_seq
-        turn.lease = now + timedelta(seconds=self._limits.lease_s)
-        session.add(turn)
+        change(
+            session, Turn, turn_id, state="running", attempts=turn.attempts + 1,
+            epoch=conversation.epoch, upto_seq=conversation.customer_seq,
+            lease=now + timedelta(seconds=self._limits.lease_s),
+        )  # fmt: skip
         return self._snapshot(session, conversation, turn, asked)
 
-    def _give_up(self, session: Session, conversation: Conversation, turn: Turn) -> None:
-        turn.state = "failed"
-        session.add(turn)
-        session.flush()
+    def _give_up(self, session: Session, conversation: Conversation, turn: TurnRow) -> None:
+        change(session, Turn, turn.id, state="failed")
         why = HandOver((Signal("failed", f"{turn.attempts} attempts"),))
         self._conversations.hand_over(session, conversation, why, SYSTEM)
 
     def _snapshot(
-        self, session: Session, conversation: Conversation, turn: Turn, asked: list[Message]
+        self, session: Session, conversation: Conversation, turn: TurnRow, asked: list[Spoken]
     ) -> Snapshot:
-        lines = _recent(session, conversation, before=asked[0].seq, limit=self._limits.history_max)
+        lines = spoken_before(
+            session, conversation, seq=asked[0].seq, limit=self._limits.history_max
+        )
         text = "\n".join(line.text for line in asked)[-self._limits.text_to_bot_max :]
         kinds = [line.reply_kind for line in reversed(lines) if line.author == "bot"]
         return Snapshot(
-            turn_id=turn.id, fence=turn.attempts, epoch=turn.epoch, upto_seq=turn.upto_seq,
+            turn_id=turn.id, fence=turn.attempts + 1, restarts=turn.restarts,
+            epoch=conversation.epoch, upto_seq=conversation.customer_seq,
             conversation_id=conversation.id, contact_id=conversation.contact_id,
-            restarts=turn.restarts,
             question=Question(
                 text=text, language=talk.language_of(conversation), history=_history(lines)
             ),
@@ -166,6 +173,13 @@ class Turns:
         while True:
             await asyncio.sleep(self._limits.heartbeat_s)
             await self._store.write(extend)
+
+    async def _show_typing(self, snapshot: Snapshot) -> None:
+        """Again and again: a screen may begin to listen only after the turn has begun."""
+        while True:
+            signal = {"type": "typing", "author": "bot"}
+            self._store.feed.publish((f"contact:{snapshot.contact_id}",), signal)
+            await asyncio.sleep(TYPING_EVERY_S)
 
     async def _think(self, snapshot: Snapshot) -> tuple[Reply, Answer | None]:
         """What to say, with no transaction open. A broken bot calls a person."""
@@ -197,7 +211,7 @@ class Turns:
         self, session: Session, snapshot: Snapshot, reply: Reply, answer: Answer | None
     ) -> bool:
         """T4: say it, or discard it. Whether the turn is to be run (again)."""
-        turn = session.exec(_locked_turn(), params={"id": snapshot.turn_id}).first()
+        turn = session.connection().execute(_locked_turn(), {"id": snapshot.turn_id}).first()
         conversation = lock_conversation(session, snapshot.conversation_id)
         if turn is None or conversation is None:
             return False
@@ -210,9 +224,8 @@ class Turns:
             self._restart(session, turn)
             return True
         newer = conversation.customer_seq > snapshot.upto_seq
-        turn.state, turn.record_id = "done", answer.record_id if answer else None
-        session.add(turn)
-        session.flush()
+        record_id = answer.record_id if answer else None
+        change(session, Turn, turn.id, state="done", record_id=record_id)
         self._act(session, conversation, reply, answer, snapshot.question.text)
         if newer and conversation.state == State.BOT:
             self._conversations.schedule_turn(session, conversation)
@@ -227,11 +240,11 @@ class Turns:
         withdrawn = answer is not None and answer.knowledge_version < floor(session)
         return withdrawn or (newer and snapshot.restarts < self._limits.restarts_max)
 
-    def _restart(self, session: Session, turn: Turn) -> None:
-        turn.state, turn.restarts = "scheduled", turn.restarts + 1
-        turn.attempts -= 1  # it did not fail
-        turn.lease = None
-        session.add(turn)
+    def _restart(self, session: Session, turn: TurnRow) -> None:
+        change(
+            session, Turn, turn.id, state="scheduled", lease=None, restarts=turn.restarts + 1,
+            attempts=turn.attempts - 1,  # it did not fail
+        )  # fmt: skip
         touch(session, "turns")
 
     def _act(
@@ -266,23 +279,25 @@ class Turns:
 
 
 @cache
-def _locked_turn() -> SelectOfScalar[Turn]:
+def _locked_turn() -> Select[str, str, str, int, int]:
     return (
-        select(Turn)
-        .where(Turn.id == bindparam("id"))
+        select_columns(
+            col(Turn.id), col(Turn.conversation_id), col(Turn.state), col(Turn.attempts),
+            col(Turn.restarts),
+        )
+        .where(col(Turn.id) == bindparam("id"))
         .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    )  # fmt: skip
 
 
 def floor(session: Session) -> int:
     """Answers read from an older version of the knowledge base must not be sent."""
-    return session.exec(_floor()).first() or 0
+    return session.connection().execute(_floor()).scalar() or 0
 
 
 @cache
-def _floor() -> SelectOfScalar[int]:
-    return select(KnowledgeFloor.version)
+def _floor() -> Select[int]:
+    return select_columns(col(KnowledgeFloor.version))
 
 
 def raise_floor(session: Session, version: int) -> None:
@@ -292,31 +307,8 @@ def raise_floor(session: Session, version: int) -> None:
     session.add(row)
 
 
-def _recent(
-    session: Session, conversation: Conversation, *, before: int, limit: int
-) -> list[Message]:
-    place = {"conversation": conversation.id, "before": before, "most": limit}
-    return list(session.exec(_recent_lines(), params=place).all()[::-1])
-
-
-@cache
-def _recent_lines() -> SelectOfScalar[Message]:
-    return (
-        select(Message)
-        .where(
-            Message.conversation_id == bindparam("conversation"),
-            Message.seq < bindparam("before"),
-            col(Message.note).is_(False),
-            col(Message.withdrawn_at).is_(None),
-            col(Message.author).in_(("customer", "bot", "agent")),
-        )
-        .order_by(col(Message.seq).desc())
-        .limit(bindparam("most"))
-    )
-
-
-def _history(lines: Sequence[Message]) -> tuple[Spoken, ...]:
-    return tuple(Spoken(line.author, line.text) for line in lines)  # pyright: ignore[reportArgumentType]
+def _history(lines: Sequence[Spoken]) -> tuple[Said, ...]:
+    return tuple(Said(line.author, line.text) for line in lines)  # pyright: ignore[reportArgumentType]
 
 
 def _in_a_row(kinds: Sequence[str | None], kind: str) -> int:

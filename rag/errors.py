@@ -1,10 +1,10 @@
 """What can go wrong in rag, by what the caller can do about it.
 
-    RagError
-    ├── SourceUnreadable    tell the person who uploaded it: `reason` is written for them
-    ├── SourceUnknown       no source or revision has that id
-    ├── ModelUnavailable    embedder or language model: answer without it, or call a person
-    └── IndexUnavailable    the vector index: keywords go on alone, the index is rebuilt
+RagError
+├── SourceUnreadable    tell the person who uploaded it: `reason` is written for them
+├── SourceUnknown       no source or revision has that id
+├── ModelUnavailable    embedder or language model: answer without it, or call a person
+└── IndexUnavailable    the vector index: keywords go on alone, the index is rebuilt
 """
 
 

@@ -15,12 +15,13 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session
@@ -52,7 +53,7 @@ class DatabaseLimits:
     queue_max: int = 1_000
     group_max: int = 200
     commit_wait_s: float = 2.0
-    readers: int = 4
+    readers: int = 2  # more get in each other's way: Python runs one thread at a time
     writers: int = 4  # PostgreSQL only
     busy_timeout_s: float = 1.5  # SQLite only
     retries_max: int = 5  # of a deadlock or a serialisation failure
@@ -63,6 +64,30 @@ class _Write:
     work: Work[Any]
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
+
+
+class _Held:
+    """A thread's own connection, kept between transactions: to fetch one from the pool each time
+    costs more than a small transaction. After an error the next one gets a fresh connection."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def session(self) -> Generator[Session]:
+        connection, self._connection = self._connection or self._engine.connect(), None
+        try:
+            with Session(connection, expire_on_commit=False) as session:
+                yield session
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 class Database:
@@ -80,6 +105,8 @@ class Database:
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._waiting = 0
         self._readers = ThreadPoolExecutor(self.limits.readers, thread_name_prefix="db-read")
+        self._of_thread = threading.local()
+        self._held: list[_Held] = []
         writers = 1 if self.is_sqlite else self.limits.writers
         loop = self._commit_groups if self.is_sqlite else self._commit_each
         self._writers = [threading.Thread(target=loop, daemon=True) for _ in range(writers)]
@@ -110,7 +137,8 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """The value of `work` on one consistent snapshot. Writing in it raises on SQLite."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self.read_now, work)
+        read = self._read_held if self.is_sqlite else self.read_now
+        return await loop.run_in_executor(self._readers, read, work)
 
     def read_now(self, work: Work[T]) -> T:
         """`read` for callers that have no event loop (command line, migrations, worker threads)."""
@@ -132,12 +160,25 @@ class Database:
         for thread in self._writers:
             thread.join()
         self._readers.shutdown()
+        for held in self._held:
+            held.close()
         self.reader_engine.dispose()
         self.writer_engine.dispose()
 
     # SQLite: one thread, one connection, one commit for all that waits.
 
+    def _read_held(self, work: Work[T]) -> T:
+        if not hasattr(self._of_thread, "held"):
+            self._of_thread.held = self._hold(self.reader_engine)
+        with self._of_thread.held.session() as session:
+            return work(session)
+
+    def _hold(self, engine: Engine) -> _Held:
+        self._held.append(_Held(engine))
+        return self._held[-1]
+
     def _commit_groups(self) -> None:
+        held = self._hold(self.writer_engine)
         while (first := self._writes.get()) is not None:
             group, stop = [first], False
             while len(group) < self.limits.group_max and not stop:
@@ -148,17 +189,18 @@ class Database:
                 stop = following is None
                 if following is not None:
                     group.append(following)
-            self._commit_group(group)
+            self._commit_group(held, group)
             if stop:
                 return
 
-    def _commit_group(self, group: list[_Write]) -> None:
+    def _commit_group(self, held: _Held, group: list[_Write]) -> None:
         outcomes: list[tuple[_Write, Any, BaseException | None]] = []
         try:
-            with Session(self.writer_engine, expire_on_commit=False) as session, session.begin():
+            with held.session() as session, session.begin():
                 driver: Any = session.connection().connection.driver_connection
-                for item in group:
-                    outcomes.append((item, *_in_savepoint(session, driver, item.work)))
+                outcomes.extend(
+                    (item, *_in_savepoint(session, driver, item.work)) for item in group
+                )
         except Exception as error:  # the commit itself failed: nothing of the group was kept
             refused = Unavailable(str(error))
             refused.__cause__ = error
@@ -199,7 +241,7 @@ class Database:
             self.url,
             poolclass=QueuePool,
             pool_size=1 if writer else self.limits.readers,
-            max_overflow=0,
+            max_overflow=1,  # the threads hold theirs: one more for `write_now` and `read_now`
             connect_args={"check_same_thread": False},
             hide_parameters=True,  # an error in the log must not hold what a customer wrote
         )
@@ -216,6 +258,8 @@ def _configure_sqlite(engine: Engine, *, writer: bool, busy_timeout_s: float) ->
         f"query_only={0 if writer else 1}",
     )
 
+    begin_words = "BEGIN IMMEDIATE" if writer else "BEGIN"
+
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.isolation_level = None  # the begin event decides, not the driver
@@ -225,7 +269,8 @@ def _configure_sqlite(engine: Engine, *, writer: bool, busy_timeout_s: float) ->
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         # A read transaction that turns into a write fails at once, whatever the time-out.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+        driver: Any = connection.connection.driver_connection
+        driver.execute(begin_words)
 
 
 def _in_savepoint(

@@ -15,11 +15,11 @@ from channels import Parts, StandingOf
 from channels.web.admission import Rate, Seats
 from channels.web.fields import MessagePosted, StateFrame, canonical
 from channels.web.settings import NAME, Settings
-from gateway.contacts import identity_of, start_visit, visitor_of
+from gateway.contacts import KnownVisitor, see, start_visit, visitor_of
 from gateway.feed import Signal, Subscription
-from gateway.history import changed_since, items_after
+from gateway.history import news_after
 from gateway.messages import Address, InboundMessage, Item, RawEvent, Sender
-from gateway.models import Conversation, Visitor
+from gateway.models import Conversation
 from gateway.router import Received
 from rag.types import Language
 
@@ -31,16 +31,16 @@ MINUTE_S = 60.0
 class News:
     """What a visitor has not seen. `changed`: older items, edited or withdrawn since."""
 
-    visitor_id: str
-    contact_id: str | None
+    visitor: KnownVisitor
     items: list[Item]
     changed: list[Item]
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Where hints for this visitor come from; there is no contact before the first message."""
-        own = (visitor_topic(self.visitor_id),)
-        return own if self.contact_id is None else (*own, f"contact:{self.contact_id}")
+        own = (visitor_topic(self.visitor.id),)
+        contact_id = self.visitor.contact_id
+        return own if contact_id is None else (*own, f"contact:{contact_id}")
 
     @property
     def changes(self) -> set[tuple[int, datetime | None, bool]]:
@@ -73,29 +73,35 @@ class Chat:
             lambda session: start_visit(session, account=account, language=language, now=now)
         )
 
-    async def visitor(self, token: str) -> Visitor:
+    async def visitor(self, token: str) -> KnownVisitor:
         """Raises Unauthorised."""
         return await self.parts.store.read(lambda session: self._visitor(session, token))
 
-    async def take(self, visitor: Visitor, posted: MessagePosted) -> Received:
+    async def take(self, visitor: KnownVisitor, posted: MessagePosted) -> Received:
         """Take a cleaned message in. Raises like `Ingress.take`."""
         event = event_of(visitor, posted)
         received = await self.parts.ingress.take(event, message_of(event, posted))
-        # A first message made the contact: its readers wait on the visitor's topic until then.
-        self.parts.store.feed.publish((visitor_topic(visitor.id),))
+        if visitor.contact_id is None:  # made just now: its readers wait on the visitor's topic
+            self.parts.store.feed.publish((visitor_topic(visitor.id),))
+        if visitor.is_due:
+            now = self.parts.clock()
+            await self.parts.store.write(lambda session: see(session, visitor.id, now))
         return received
 
     async def page(self, token: str, after: int) -> Page:
         """Raises Unauthorised."""
         return await self.parts.store.read(lambda session: self._page(session, token, after))
 
-    async def wait(self, token: str, after: int, wait_s: float) -> News:
-        """The news, or if there are none those of the next `wait_s` seconds at most.
+    async def read(self, token: str, after: int) -> News:
+        """Raises Unauthorised."""
+        return await self.parts.store.read(lambda session: self._news(session, token, after))
+
+    async def wait(self, news: News, token: str, after: int, wait_s: float) -> News:
+        """`news`, or if there are none those of the next `wait_s` seconds at most.
 
         What changed before the wait began is no news: whoever resumes asks once with no wait.
         Raises Unauthorised.
         """
-        news = await self._read(token, after)
         known, deadline = news.changes, time.monotonic() + wait_s
 
         def enough(found: News) -> bool:
@@ -104,14 +110,11 @@ class Chat:
 
         while not enough(news):
             async with self.parts.store.feed.subscribe(*news.topics) as hints:
-                topics, news = news.topics, await self._read(token, after)
+                topics, news = news.topics, await self.read(token, after)
                 while news.topics == topics and not enough(news):
                     await self._change(hints, deadline)
-                    news = await self._read(token, after)
+                    news = await self.read(token, after)
         return news
-
-    async def _read(self, token: str, after: int) -> News:
-        return await self.parts.store.read(lambda session: self._news(session, token, after))
 
     async def _change(self, hints: Subscription, deadline: float) -> None:
         """Wait until something may have changed. Signals change nothing that a poll reads."""
@@ -136,31 +139,25 @@ class Chat:
             waiting.cancel()
             stopping.cancel()
 
-    def _visitor(self, session: Session, token: str) -> Visitor:
+    def _visitor(self, session: Session, token: str) -> KnownVisitor:
         return visitor_of(
-            session, token=token, account=self.settings.account, now=self.parts.clock()
-        )
+            session, token=token, channel=NAME, account=self.settings.account,
+            now=self.parts.clock(),
+        )  # fmt: skip
 
     def _news(self, session: Session, token: str, after: int) -> News:
         visitor = self._visitor(session, token)
-        identity = identity_of(
-            session, channel=NAME, account=visitor.account, external_id=visitor.id
-        )
-        if identity is None:
-            return News(visitor_id=visitor.id, contact_id=None, items=[], changed=[])
-        contact_id = identity.contact_id
-        return News(
-            visitor_id=visitor.id, contact_id=contact_id,
-            items=items_after(session, contact_id, after=after),
-            changed=changed_since(session, contact_id, after=after) if after else [],
-        )  # fmt: skip
+        if visitor.contact_id is None:
+            return News(visitor=visitor, items=[], changed=[])
+        items, changed = news_after(session, visitor.contact_id, after=after)
+        return News(visitor=visitor, items=items, changed=changed)
 
     def _page(self, session: Session, token: str, after: int) -> Page:
         news = self._news(session, token, after)
-        conversation = _newest(session, news.contact_id) if news.contact_id else None
+        contact_id = news.visitor.contact_id
+        conversation = _newest(session, contact_id) if contact_id else None
         return Page(
-            visitor_id=news.visitor_id, contact_id=news.contact_id,
-            items=news.items, changed=news.changed,
+            visitor=news.visitor, items=news.items, changed=news.changed,
             conversation_id=conversation.id if conversation else None,
             state=_state(session, conversation, self.parts.standing),
         )  # fmt: skip
@@ -170,7 +167,7 @@ def visitor_topic(visitor_id: str) -> str:
     return f"visitor:{visitor_id}"
 
 
-def event_of(visitor: Visitor, posted: MessagePosted) -> RawEvent:
+def event_of(visitor: KnownVisitor, posted: MessagePosted) -> RawEvent:
     """What is committed for a message. The visitor's language is no part of its content."""
     return RawEvent(
         channel=NAME,

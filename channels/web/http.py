@@ -28,7 +28,7 @@ from channels.web.fields import (
 )
 from channels.web.problems import Problem, responses
 from channels.web.socket import chat_socket
-from gateway.models import Visitor
+from gateway.contacts import KnownVisitor
 from rag.types import Language
 from storage.text import UnstorableText
 
@@ -98,11 +98,11 @@ async def read_messages(
     token = bearer(request)
     if math.isnan(wait):
         raise Problem("invalid", extra={"fields": [{"field": "wait", "why": "not a number"}]})
-    visitor = await chat.visitor(token)
-    if wait_s := chat.reads.take(visitor.id):
+    news = await chat.read(token, after)
+    if wait_s := chat.reads.take(news.visitor.id):
         raise Problem("too-many", extra={"limit": "reads_per_minute"}, wait_s=wait_s,
-                      language=_language(visitor.language))  # fmt: skip
-    news = await chat.wait(token, after, min(wait, chat.settings.poll_wait_s_max))
+                      language=_language(news.visitor.language))  # fmt: skip
+    news = await chat.wait(news, token, after, min(wait, chat.settings.poll_wait_s_max))
     return _read(news, after)
 
 
@@ -121,7 +121,7 @@ def chat_routes(chat: Chat) -> Sequence[ControllerRouterHandler]:
     ]
 
 
-def _checked(data: MessagePosted, visitor: Visitor) -> MessagePosted:
+def _checked(data: MessagePosted, visitor: KnownVisitor) -> MessagePosted:
     try:
         return cleaned(data)
     except UnstorableText:

@@ -101,6 +101,10 @@ class Site:
 
         await self.world.store.write(work)
 
+    async def let_answer(self) -> None:
+        """The bot was made to think; now it may answer."""
+        self.world.answerer.gate.set()
+
     async def fresh_minute(self) -> None:
         """So much later that nobody is too fast: neither the visitor nor the bot."""
         self.world.clock.turn(minutes=2)  # pyright: ignore[reportAttributeAccessIssue]

@@ -70,6 +70,7 @@ async def test_a_reader_who_does_not_read_is_let_go(tight: Served, tight_site: S
         await slow.send(json.dumps({"token": token, "after": 0}))
         for number in range(80):
             tight.do(tight_site.say(f"{number} " + "字" * 39_000))
+        await asyncio.sleep(1.0)  # five times the patience it is shown
         with pytest.raises(ConnectionClosed):  # reading at last, it finds an early end
             await _receive(slow, frames=90)
     again = SocketReader(tight, token)

@@ -101,10 +101,12 @@ async def test_an_edit_is_shown_once_to_an_open_socket(served: Served, site: Sit
 async def test_typing_goes_both_ways(served: Served, site: Site):
     """The bot's typing is shown here; the customer's is told to the agents' screens only."""
     token = await begin(served)
+    site.world.answerer.gate.clear()
     async with socket(served) as connection:
         await connection.send(hello(token))
         await post(served, token, "c-1", text="How?")
         bot = await frames_until(connection, "typing")
+        served.do(site.let_answer())
         await frames_until(connection, "item")
         told = served.do(site.first_signal())
         await connection.send('{"type":"typing"}')
