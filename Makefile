@@ -36,7 +36,7 @@ test: .venv/.packages-dev  # Run the tests; what this machine lacks is skipped w
 	$(BIN)/pytest $(ARGS)
 
 bench: .venv/.packages-dev  # Measure throughput beside a floor measured in the same run.
-	$(BIN)/python benchmarks/throughput.py $(ARGS)
+	$(BIN)/python -m benchmarks.throughput $(ARGS)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { \
