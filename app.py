@@ -35,6 +35,7 @@ from config.sources import Mistake, SettingsError, mistakes_of, origin_of
 from config.words import load_phrases, load_signals
 from gateway.conversations import Conversations
 from gateway.feed import Feed
+from gateway.files import Files
 from gateway.handoff import HandOffRules, Words
 from gateway.http import Health, HealthLimits, health_routes
 from gateway.ingress import Ingress
@@ -138,7 +139,19 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     rules = HandOffRules(**_values(settings.gateway.handoff))
     router = Router(conversations, words=_words(folders), rules=rules)
     ingress = Ingress(store, router, parts.clock)
-    channels = _open_channels(settings, store, ingress, parts)
+    lent = ways.Parts(
+        store=store,
+        ingress=ingress,
+        clock=parts.clock,
+        stopping=parts.stopping,
+        standing=_standing,
+        files=Files(folders.attachments),
+        phrases=phrases,
+        public_url=settings.server.public_url,
+        origins=(*settings.server.origins, *_own_origin(settings)),
+        trusted_proxies=settings.server.trusted_proxies,
+    )
+    channels = ways.open_channels(settings.channels, lent)
     capabilities |= {name: channel.capabilities for name, channel in channels.items()}
     turns = Turns(
         behind,
@@ -162,21 +175,6 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         line=line,
         knowledge=parts.knowledge or RemoteKnowledge(line),
     )
-
-
-def _open_channels(
-    settings: Settings, store: Store, ingress: Ingress, parts: Parts
-) -> dict[str, Channel]:
-    lent = ways.Parts(
-        store=store,
-        ingress=ingress,
-        clock=parts.clock,
-        stopping=parts.stopping,
-        standing=_standing,
-        origins=(*settings.server.origins, *_own_origin(settings)),
-        trusted_proxies=settings.server.trusted_proxies,
-    )
-    return ways.open_channels(settings.channels, lent)
 
 
 def _own_origin(settings: Settings) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlmodel import Session
 
+from gateway.files import Files
 from gateway.ingress import Ingress
 from gateway.models import Conversation
+from gateway.phrases import Phrases
 from gateway.ports import Channel, Clock
 from gateway.store import Store
 
@@ -43,6 +45,9 @@ class Parts:
     clock: Clock
     stopping: asyncio.Event
     standing: StandingOf
+    files: Files
+    phrases: Phrases
+    public_url: str = ""  # where customers reach our own pages; empty when nobody said
     origins: tuple[str, ...] = ()  # web sites that may talk to us besides our own
     trusted_proxies: int = 0
 

@@ -56,6 +56,11 @@ class Folders:
         return self.data_dir / "files"
 
     @property
+    def attachments(self) -> Path:
+        """What agents sent along with a reply, under random names."""
+        return self.data_dir / "attachments"
+
+    @property
     def index(self) -> Path:
         """The vector index: derived, may be deleted."""
         return self.data_dir / "index"

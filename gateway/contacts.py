@@ -92,6 +92,15 @@ def contact_of(session: Session, address: Address, sender: Sender, now: datetime
     return Person(known.contact_id, language)
 
 
+def person_at(session: Session, address: Address, sender: Sender) -> str | None:
+    """The contact behind an account, or None before its first message."""
+    account = {
+        "channel": address.channel, "account": address.account, "external_id": sender.external_id
+    }  # fmt: skip
+    known = session.connection().execute(_by_account(), account).first()
+    return known.contact_id if known else None
+
+
 def _new_contact(
     session: Session, account: Mapping[str, str], sender: Sender, now: datetime
 ) -> Person | None:

@@ -73,7 +73,8 @@ class Draft:
     attachments: tuple[Attachment, ...] = ()
     reply_kind: str | None = None
     record_id: str | None = None
-    reply_to: str | None = None
+    reply_to: str | None = None  # the id of the message that is answered
+    album: str | None = None
     sent_at: datetime | None = None
 
 
@@ -107,7 +108,7 @@ class Conversations:
     ) -> Conversation:
         """The open conversation a customer's new message belongs to, locked. The last one is
         reopened within `REOPEN_WITHIN`; after that a new one points back to it."""
-        last = newest(session, contact_id, address.thread)
+        last = newest(session, contact_id, thread_key(address))
         if last is not None and last.state == State.CLOSED and not self._may_reopen(last):
             last = self._open(session, contact_id, address, language, previous=last)
         elif last is None:
@@ -126,7 +127,7 @@ class Conversations:
     ) -> Conversation:  # fmt: skip
         now = self.clock()
         insert_once(session, Conversation, {
-            "id": new_id(), "contact_id": contact_id, "thread_key": address.thread,
+            "id": new_id(), "contact_id": contact_id, "thread_key": thread_key(address),
             "state": State.BOT.value, "epoch": 0, "customer_seq": 0, "language": language,
             "next_seq": previous.next_seq if previous else 1,
             "reply_channel": address.channel, "reply_account": address.account,
@@ -134,7 +135,7 @@ class Conversations:
             "previous_id": previous.id if previous else None,
             "opened_at": now, "updated_at": now,
         })  # fmt: skip
-        opened = newest(session, contact_id, address.thread)
+        opened = newest(session, contact_id, thread_key(address))
         if opened is None:
             raise LookupError("a conversation that was just opened is gone")
         return opened
@@ -165,7 +166,8 @@ class Conversations:
             "citations": [asdict(citation) for citation in draft.citations],
             "attachments": [asdict(attachment) for attachment in draft.attachments],
             "reply_kind": draft.reply_kind, "record_id": draft.record_id,
-            "reply_to": draft.reply_to, "sent_at": draft.sent_at, "created_at": now,
+            "reply_to": draft.reply_to, "album": draft.album, "sent_at": draft.sent_at,
+            "created_at": now,
         })  # fmt: skip
         self._advance(session, conversation, draft.author, now)
         if conversation.state != State.BOT or draft.mark:  # else nobody has it on a screen
@@ -364,6 +366,11 @@ def reply_address(conversation: Conversation) -> Address:
 def destination(address: Address) -> str:
     """One comparable string for a place. Ids are opaque, so the separator is one none can hold."""
     return "\x1f".join((address.channel, address.account, address.chat, address.thread))
+
+
+def thread_key(address: Address) -> str:
+    """What keeps a threaded place's talk apart from the person's other talk, which has ""."""
+    return destination(address) if address.thread else ""
 
 
 def language_of(conversation: Conversation) -> Language:

@@ -8,6 +8,9 @@ GatewayError
 │   ├── Unavailable       [B] the far end says "not now": retry
 │   ├── Ambiguous         [C] it may have arrived: reconcile, never simply send again
 │   ├── WindowClosed      [B] the channel's reply window is over: fail it
+│   ├── Blocked           [B] the customer shut us out: fail it and all that waits for the place
+│   ├── Moved             [B] the place is `to_chat` now: send it there
+│   ├── Missing           [B] the message to be changed is not there (any more)
 │   └── BadToken          [B] the account is dead until an operator acts: pause the channel
 ├── IllegalMove           the state table has no such move
 ├── StaleEpoch            somebody else owns the conversation by now
@@ -52,6 +55,22 @@ class Ambiguous(ChannelError):
 
 class WindowClosed(ChannelError):
     """The time in which this channel lets us answer is over."""
+
+
+class Blocked(ChannelError):
+    """The customer does not take messages from us here; the text says why, for an agent to read."""
+
+
+class Moved(ChannelError):
+    """The place has another id by now."""
+
+    def __init__(self, message: str, *, to_chat: str) -> None:
+        super().__init__(message)
+        self.to_chat = to_chat
+
+
+class Missing(ChannelError):
+    """There is no such message to edit or delete."""
 
 
 class BadToken(ChannelError):

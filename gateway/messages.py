@@ -35,12 +35,16 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """An account on a channel, not yet a person. `verified` says the channel vouches for the id."""
+    """An account on a channel, not yet a person. `verified` says the channel vouches for the id.
+
+    `email` is one that the channel has verified, else empty: it may join two accounts.
+    """
 
     external_id: str
     name: str = ""
     language: Language | None = None
     verified: bool = False
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,13 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundMessage:
-    """What an adapter read from one event. `action` is the button pressed; `edits` and `deletes`
-    name the external id of an earlier message that this one changes or takes back."""
+    """What an adapter read from one event. `action` is the button pressed; `reply_to`, `edits` and
+    `deletes` name the external id of an earlier message: answered, changed or taken back.
+
+    `album` is what the parts of one message that came as several events have in common. `code` is
+    the one-time code of a link that was followed. `addressed` is False for words in a shared place
+    that do not name us: they count only where the sender already talks with us.
+    """
 
     address: Address
     external_id: str
@@ -68,7 +77,30 @@ class InboundMessage:
     reply_to: str | None = None
     edits: str | None = None
     deletes: str | None = None
+    album: str = ""
+    code: str = ""
+    addressed: bool = True
     sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMoved:
+    """A place has another id now; everything that was said there belongs to the new one."""
+
+    address: Address
+    to_chat: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reachability:
+    """A customer shut us out of a place, or let us in again."""
+
+    address: Address
+    reachable: bool
+
+
+Inbound = InboundMessage | ChatMoved | Reachability
+"""What an event can say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +147,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `per_s` sends a second within `scope` ("account" or "chat")."""
+    """At most `per_s` sends a second within `scope`. A shared chat is one whose addresses have
+    threads: several people read it, and networks are stricter there."""
 
-    scope: Literal["account", "chat"]
+    scope: Literal["account", "chat", "shared_chat"]
     per_s: float
 
 
@@ -126,7 +159,9 @@ class Capabilities:
     """What a channel can do, as data: nobody compares a channel's name.
 
     `pulled` means that the customer's side reads our own store by `seq`: the commit of a message
-    is its delivery. `unit` is what the channel counts text in.
+    is its delivery. `unit` is what the channel counts text in. `placeholders`: the bot's text goes
+    out as a short line that is then edited, because an edit can safely be repeated where a
+    send that nobody confirmed cannot.
     """
 
     text_units_max: int
@@ -140,6 +175,7 @@ class Capabilities:
     streaming: bool = False
     previews: bool = False
     pulled: bool = False
+    placeholders: bool = False
     reply_window_s: int | None = None
     rates: tuple[Rate, ...] = ()
 

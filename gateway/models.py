@@ -115,6 +115,7 @@ class Message(GatewayTable, table=True):
     __table_args__ = (
         UniqueConstraint("conversation_id", "seq"),
         Index("ix_message_contact", "contact_id", "thread_key", "seq"),
+        Index("ux_message_album", "album", unique=True),
     )
     id: str = Field(primary_key=True)
     conversation_id: str = Field(foreign_key="conversation.id")
@@ -135,7 +136,8 @@ class Message(GatewayTable, table=True):
     attachments: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     reply_kind: str | None = None  # of a bot message: say, offer, decline, courtesy
     record_id: str | None = None  # the decision record in rag's store
-    reply_to: str | None = None
+    reply_to: str | None = None  # the id of the message that it answers
+    album: str | None = None  # the place and the provider's id of a message of several events
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -179,6 +181,8 @@ class Delivery(GatewayTable, table=True):
     thread: str = ""
     destination: str  # surface, account, chat and thread in one comparable string
     external_id: str | None = None
+    placeholder_id: str | None = None  # the far end's id of the line that is to be edited
+    resends: str | None = None  # the delivery whose fate nobody knew, sent again by a person
     part: int = 0
     ord: int  # the message's seq × 100 + part
     epoch: int | None = None  # of a bot's text: a later owner refuses it

@@ -331,10 +331,9 @@ def address_of(row: Delivery) -> Address:
     return Address(channel=row.surface, account=row.account, chat=row.chat, thread=row.thread)
 
 
-def _scope(row: Delivery, scope: Literal["account", "chat"]) -> str:
-    place = (
-        (row.surface, row.account) if scope == "account" else (row.surface, row.account, row.chat)
-    )
+def _scope(row: Delivery, scope: Literal["account", "chat", "shared_chat"]) -> str:
+    account = (row.surface, row.account)
+    place = account if scope == "account" else (*account, row.chat)
     return "\x1f".join(place)
 
 

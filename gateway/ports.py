@@ -9,11 +9,13 @@ from sqlmodel import Session
 from gateway.handoff import HandOver
 from gateway.messages import (
     Address,
+    Attachment,
     Capabilities,
-    InboundMessage,
+    Inbound,
     OutboundMessage,
     RawEvent,
     Receipt,
+    Sender,
 )
 from gateway.models import Conversation, Message
 from rag.types import Answer, Question
@@ -43,8 +45,8 @@ class Channel(Protocol):
         """Web route handlers this channel needs; empty for one that polls."""
         ...
 
-    def parse(self, event: RawEvent) -> InboundMessage | None:
-        """A stored raw event as a message; None for events that say nothing to us."""
+    def parse(self, event: RawEvent) -> Inbound | None:
+        """What a stored raw event says; None for events that say nothing to us."""
         ...
 
     async def run(self, receive: Intake) -> None:
@@ -86,6 +88,42 @@ class Types(Protocol):
     """A channel that can show that somebody is typing. Courtesy: never retried."""
 
     async def typing(self, address: Address) -> None: ...
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """A channel whose files stay with the provider until somebody wants to see them."""
+
+    async def fetch(self, attachment: Attachment, *, bytes_max: int) -> bytes:
+        """The bytes behind `attachment.reference`. Raises Refused when there are more, or none."""
+        ...
+
+
+@runtime_checkable
+class Introduces(Protocol):
+    """A channel that can say more of an account than its messages do."""
+
+    async def introduce(self, sender: Sender) -> Sender:
+        """`sender` with name, language and verified e-mail, as far as the provider knows them."""
+        ...
+
+
+@runtime_checkable
+class Invites(Protocol):
+    """A channel that can be entered by a link."""
+
+    def invitation(self, code: str) -> str | None:
+        """The address that brings its reader here with `code`; None while it is not known."""
+        ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A channel that can be unwell while the rest works."""
+
+    async def health(self) -> str:
+        """ "ok", or what is wrong and what an operator can do. Answers at once, from memory."""
+        ...
 
 
 class Answerer(Protocol):

@@ -6,7 +6,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cache
 
@@ -16,7 +16,8 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import conversations as talk
-from gateway.contacts import contact_of
+from gateway import places
+from gateway.contacts import contact_of, person_at
 from gateway.conversations import CUSTOMER, Conversations, Draft, Written
 from gateway.errors import GatewayError
 from gateway.handoff import (
@@ -25,7 +26,8 @@ from gateway.handoff import (
     Words,
     before_answer,
 )
-from gateway.messages import Address, InboundMessage
+from gateway.history import newest
+from gateway.messages import Address, ChatMoved, Inbound, InboundMessage, Reachability
 from gateway.models import Conversation, Delivery, Message, Revision
 from gateway.states import State
 from gateway.store import insert, insert_once, touch_conversation
@@ -34,6 +36,7 @@ from rag.types import Language
 from storage.ids import new_id
 
 EARLIER_MAX = 50  # lines looked back for words that were used before
+ATTACHMENTS_MAX = 10  # of one message; the rest of an album is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,24 @@ class Router:
 
     # Taking in (T2)
 
+    def read(self, session: Session, inbound: Inbound) -> bool:
+        """Act on whatever an event says; whether it was meant for us."""
+        match inbound:
+            case ChatMoved():
+                places.move_chat(session, inbound.address, inbound.to_chat)
+            case Reachability():
+                self._reached(session, inbound)
+            case InboundMessage():
+                if not inbound.addressed and not self._talks_here(session, inbound):
+                    return False
+                self.receive(session, inbound)
+        return True
+
     def receive(self, session: Session, inbound: InboundMessage) -> Received:
         """Store a customer's message and decide who goes on. Repeats change nothing."""
         if inbound.edits or inbound.deletes:  # may carry the very id of what it changes
             return self._change(session, inbound)
-        if known := self.known(session, inbound):
+        if known := self.known(session, inbound) or self._joined(session, inbound):
             return known
         person = contact_of(session, inbound.address, inbound.sender, self._clock())
         language = spoken_language(inbound, person.language)
@@ -81,9 +97,10 @@ class Router:
         text = inbound.text or self._label(session, conversation, inbound)
         message = self._conversations.append(session, conversation, Draft(
             text=text, author=CUSTOMER, action=inbound.action, attachments=inbound.attachments,
-            reply_to=inbound.reply_to, sent_at=inbound.sent_at,
+            reply_to=self._answered(session, inbound), sent_at=inbound.sent_at,
+            album=_album(inbound),
         ))  # fmt: skip
-        self._arrived(session, conversation, message, inbound)
+        self._arrived(session, message, conversation.id, inbound)
         self._route(session, conversation, text, inbound)
         return Received(message.id, message.seq)
 
@@ -92,17 +109,53 @@ class Router:
         there = _placed(session, inbound.address, inbound.external_id)
         return Received(there.id, there.seq, repeated=True) if there else None
 
+    def _joined(self, session: Session, inbound: InboundMessage) -> Received | None:
+        """Add a later part of an album to the message that its first part became."""
+        if not inbound.album:
+            return None
+        message = session.exec(select(Message).where(Message.album == _album(inbound))).first()
+        if message is None:
+            return None
+        files = [asdict(one) for one in inbound.attachments]
+        message.attachments = [*message.attachments, *files][:ATTACHMENTS_MAX]
+        if inbound.text:
+            message.text = inbound.text
+        session.add(message)
+        written = Written(message.id, message.seq)
+        self._arrived(session, written, message.conversation_id, inbound)
+        touch_conversation(session, session.get_one(Conversation, message.conversation_id))
+        return Received(message.id, message.seq)
+
+    def _answered(self, session: Session, inbound: InboundMessage) -> str | None:
+        """Which of our messages the customer replied to, if it is one."""
+        if inbound.reply_to is None:
+            return None
+        there = _placed(session, inbound.address, inbound.reply_to)
+        return there.id if there else None
+
+    def _talks_here(self, session: Session, inbound: InboundMessage) -> bool:
+        """Whether the sender has a talk with us in this very thread."""
+        who = person_at(session, inbound.address, inbound.sender)
+        key = talk.thread_key(inbound.address)
+        return bool(key and who and newest(session, who, key))
+
+    def _reached(self, session: Session, change: Reachability) -> None:
+        """A customer left, or is back: agents read it, and nothing is sent into the void."""
+        if change.reachable:
+            return
+        reason = "the customer does not take messages here any more"
+        for conversation in places.shut_out(session, change.address, reason):
+            language = talk.language_of(conversation)
+            text = self._phrases.say("place.shut_out", language, channel=change.address.channel)
+            self._conversations.append(session, conversation, Draft(text=text, note=True))
+
     def _arrived(
-        self,
-        session: Session,
-        conversation: Conversation,
-        message: Written,
-        inbound: InboundMessage,
+        self, session: Session, message: Written, conversation_id: str, inbound: InboundMessage
     ) -> None:
         now = self._clock()
         address = inbound.address
         insert(session, Delivery, {
-            "id": new_id(), "message_id": message.id, "conversation_id": conversation.id,
+            "id": new_id(), "message_id": message.id, "conversation_id": conversation_id,
             "surface": address.channel, "account": address.account, "chat": address.chat,
             "thread": address.thread, "destination": talk.destination(address),
             "external_id": inbound.external_id, "ord": message.seq * talk.PARTS_MAX,
@@ -226,6 +279,10 @@ def _bot_lines_since() -> SelectOfScalar[int]:
             Message.created_at > bindparam("since"),
         )
     )
+
+
+def _album(inbound: InboundMessage) -> str | None:
+    return f"{talk.destination(inbound.address)}\x1f{inbound.album}" if inbound.album else None
 
 
 def spoken_language(inbound: InboundMessage, before: str | None) -> Language:

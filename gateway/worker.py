@@ -17,7 +17,7 @@ from sqlalchemy import bindparam
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
-from gateway.messages import InboundMessage, RawEvent
+from gateway.messages import Inbound, RawEvent
 from gateway.models import InboxEvent, Turn
 from gateway.outbox import Outbox
 from gateway.ports import Channel, Clock
@@ -67,7 +67,7 @@ class Worker:
         self._channels = channels
         self._limits = limits
         self._clock: Clock = turns.clock
-        self._lanes: dict[Lane, deque[tuple[str, InboundMessage]]] = {}
+        self._lanes: dict[Lane, deque[tuple[str, Inbound]]] = {}
         self._admitted: set[str] = set()
         self._suspects: set[str] = set()  # one of them may have ended the process before this one
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -187,7 +187,7 @@ class Worker:
             waiting.append((row.id, message))
         return True
 
-    async def _parse(self, row: InboxEvent) -> InboundMessage | None:
+    async def _parse(self, row: InboxEvent) -> Inbound | None:
         """Read an event; what cannot be read is set aside with its reason, never lost."""
         channel = self._channels.get(row.channel)
         event = RawEvent(
@@ -235,20 +235,20 @@ class Worker:
         self._admitted.difference_update(event_ids)
         self._suspects.difference_update(event_ids)
 
-    async def _receive(self, event_id: str, message: InboundMessage) -> None:
+    async def _receive(self, event_id: str, message: Inbound) -> None:
         def work(session: Session) -> None:
-            self._router.receive(session, message)
+            ours = self._router.read(session, message)
             session.connection().execute(
                 update(InboxEvent)
                 .where(col(InboxEvent.id) == event_id)
-                .values(state="done", reason=None)
+                .values(state="done" if ours else "ignored", reason=None)
             )
             reach("I6")
 
         await self._store.write(work)
         reach("I7")
 
-    async def _put_back(self, waiting: deque[tuple[str, InboundMessage]], error: Exception) -> None:
+    async def _put_back(self, waiting: deque[tuple[str, Inbound]], error: Exception) -> None:
         """The first one failed, and none of its lane may overtake it: all come back in order."""
         reason = f"{type(error).__name__}: {error}"[:500]
         failed, *behind = [event_id for event_id, _ in waiting]

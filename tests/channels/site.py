@@ -5,6 +5,7 @@ import concurrent.futures
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,11 +20,12 @@ from channels.web.admission import Rate
 from channels.web.chat import visitor_topic
 from channels.web.settings import Settings
 from gateway.conversations import Draft
+from gateway.files import Files
 from gateway.models import Conversation, Message, Visitor
 from gateway.store import touch
 from storage.database import Database
 from tests.conftest import TurnedClock
-from tests.gateway.world import ANA, World
+from tests.gateway.world import ANA, World, phrases
 
 FOREIGN = "https://elsewhere.example"
 FRIEND = "https://shop.example"
@@ -40,6 +42,8 @@ class Site:
         self.parts = Parts(
             store=self.world.store, ingress=self.world.ingress, clock=clock,
             stopping=self.stopping, standing=self._standing, origins=(FRIEND,),
+            files=Files(Path(database.url.removeprefix("sqlite:///")).parent / "attachments"),
+            phrases=phrases(),
         )  # fmt: skip
         self.channel: WebChannel = build(Settings(**settings), self.parts)
         self.world.channels["web"] = self.channel  # pyright: ignore[reportArgumentType]

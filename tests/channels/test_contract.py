@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from channels import open_channels
+from gateway.messages import InboundMessage
 from gateway.ports import Channel
 from tests.channels.contract import KINDS, PAYLOADS, names, payload
 from tests.channels.site import Site
@@ -48,7 +49,7 @@ def test_an_event_is_read_as_its_payload_says(channel: Channel, kind: str):
     if given.message is None:
         assert message is None
         return
-    assert message is not None
+    assert isinstance(message, InboundMessage)
     assert {name: getattr(message, name) for name in given.message} == given.message
     assert tuple(file.kind for file in message.attachments) == given.attachments
     assert (message.address.channel, message.address.account) == (channel.name, "main")
