@@ -160,7 +160,9 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         rules=rules,
         limits=TurnLimits(**_values(settings.gateway.turns)),
     )
-    outbox = Outbox(behind, channels, parts.clock, OutboxLimits(**_values(settings.gateway.outbox)))
+    outbox = Outbox(
+        behind, conversations, channels, OutboxLimits(**_values(settings.gateway.outbox))
+    )
     limits = WorkerLimits(**_values(settings.gateway.worker))
     return Gateway(
         settings=settings,

@@ -5,7 +5,7 @@ The twin of every real channel. The demo and the tests of everything to the left
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,9 +16,12 @@ from gateway.messages import (
     Address,
     Attachment,
     Capabilities,
+    ChatMoved,
+    Inbound,
     InboundMessage,
     OutboundMessage,
     RawEvent,
+    Reachability,
     Receipt,
     Sender,
 )
@@ -66,7 +69,12 @@ class MemoryChannel:
         self.capabilities = capabilities
         self.sent: list[Sent] = []
         self.proof: Literal["absent"] | None = None
+        self.on_send: Callable[[OutboundMessage], Awaitable[object]] | None = None
+        self.was_sent = asyncio.Event()
+        self.profiles: dict[str, dict[str, Any] | ChannelError] = {}
+        self.failed = 0
         self._fails: list[ChannelError] = []
+        self._edit_fails: list[ChannelError] = []
         self._pushed: asyncio.Queue[RawEvent] = asyncio.Queue()
 
     def routes(self) -> Sequence[Any]:
@@ -75,6 +83,10 @@ class MemoryChannel:
     def fail_next(self, *errors: ChannelError) -> None:
         """Let the next calls fail, one error each, before anything is done."""
         self._fails += errors
+
+    def fail_edits(self, *errors: ChannelError) -> None:
+        """Let the next edits fail, one error each."""
+        self._edit_fails += errors
 
     # In
 
@@ -92,17 +104,27 @@ class MemoryChannel:
         """Wait until all that was pushed has been stored. Needs a running `run`."""
         await self._pushed.join()
 
-    def parse(self, event: RawEvent) -> InboundMessage | None:
-        """The message in an event of `event_of`'s form; None for our own echo and other kinds."""
+    def parse(self, event: RawEvent) -> Inbound | None:
+        """What an event of `event_of`'s form says; None for our own echo and other kinds."""
         fields = json.loads(event.body)
-        if fields.get("type") != "message" or fields.get("echo"):
-            return None
+        address = Address(
+            channel=event.channel, account=event.account, chat=fields["chat"],
+            thread=fields.get("thread", ""),
+        )  # fmt: skip
+        match fields.get("type"):
+            case "moved":
+                return ChatMoved(address=address, to_chat=fields["to"])
+            case "reachable":
+                return Reachability(address=address, reachable=fields["reachable"])
+            case "message" if not fields.get("echo"):
+                return self._message(address, fields)
+            case _:
+                return None
+
+    def _message(self, address: Address, fields: dict[str, Any]) -> InboundMessage:
         action = fields.get("action")
         return InboundMessage(
-            address=Address(
-                channel=event.channel, account=event.account, chat=fields["chat"],
-                thread=fields.get("thread", ""),
-            ),
+            address=address,
             external_id=fields["id"],
             sender=Sender(external_id=fields["from"], name=repair_text(fields.get("name", ""))),
             text=repair_text(fields.get("text", "")),
@@ -110,10 +132,14 @@ class MemoryChannel:
             action=action if action in ACTIONS else None,
             edits=fields.get("edits"),
             deletes=fields.get("deletes"),
+            reply_to=fields.get("reply_to"),
+            album=fields.get("album", ""),
+            code=fields.get("code", ""),
+            addressed=fields.get("addressed", True),
         )  # fmt: skip
 
     def event_of(self, **fields: Any) -> RawEvent:
-        """A message event with `fields`: chat, from, id, text, action, attachments, edits, …"""
+        """An event with `fields`: type, chat, from, id, text, action, attachments, edits, …"""
         whole: dict[str, Any] = {"type": "message", "id": new_id()} | fields
         whole.setdefault("from", whole.get("chat", ""))
         return RawEvent(
@@ -123,15 +149,27 @@ class MemoryChannel:
             body=json.dumps(whole, ensure_ascii=False, sort_keys=True).encode(),
         )
 
+    async def introduce(self, sender: Sender) -> Sender:
+        """What the far end knows of an account, if the test told it something."""
+        known = self.profiles.get(sender.external_id, {})
+        if isinstance(known, ChannelError):
+            raise known
+        return replace(sender, **known)
+
     # Out
 
     async def send(self, address: Address, message: OutboundMessage) -> Receipt:
         receipt = Receipt((new_id(),))
         self._keep(Sent(verb="send", address=address, external_id=receipt.external_ids[0],
                         message=message))  # fmt: skip
+        if self.on_send is not None:
+            await self.on_send(message)
+        self.was_sent.set()
         return receipt
 
     async def edit(self, address: Address, external_id: str, message: OutboundMessage) -> None:
+        if self._edit_fails:
+            raise self._edit_fails.pop(0)
         self._keep(Sent(verb="edit", address=address, external_id=external_id, message=message))
 
     async def delete(self, address: Address, external_id: str) -> None:
@@ -149,12 +187,25 @@ class MemoryChannel:
         """What was sent, in order."""
         return [one.message.text for one in self.sent if one.verb == "send" and one.message]
 
+    def screen(self, chat: str) -> list[str]:
+        """What somebody in `chat` sees now, edits and deletions applied."""
+        shown: dict[str, str] = {}
+        for one in self.sent:
+            if one.address.chat != chat or one.verb == "typing":
+                continue
+            if one.verb == "delete":
+                shown.pop(one.external_id, None)
+            elif one.message is not None:
+                shown[one.external_id] = one.message.text
+        return list(shown.values())
+
     def can(self, **abilities: Any) -> None:
         """Change some capabilities, e.g. `can(buttons_max=0)`."""
         self.capabilities = replace(self.capabilities, **abilities)
 
     def _keep(self, what: Sent) -> None:
         if self._fails:
+            self.failed += 1
             raise self._fails.pop(0)
         self.sent.append(what)
 

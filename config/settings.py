@@ -190,6 +190,7 @@ class Worker(Section):
     retry_s: Seconds
     park_s: Seconds
     parked_max_s: Seconds
+    introduce_wait_s: Seconds
     failures_max: Count
     crashes_max: Count
 
@@ -204,6 +205,12 @@ class Outbox(Section):
     people_text_age_max_s: Seconds
     pause_s: Seconds
     rate_limit_cap_s: Seconds
+    reconcile_first_s: Seconds
+    reconcile_again_s: Seconds
+    breaker_failures: Count
+    breaker_window_s: Seconds
+    breaker_rest_s: Seconds
+    breaker_rest_s_max: Seconds
     poll_s: Seconds
 
 

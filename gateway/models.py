@@ -171,6 +171,12 @@ class Delivery(GatewayTable, table=True):
         Index("ix_delivery_due", "state", "due"),
         Index("ix_delivery_order", "conversation_id", "destination", "ord"),
         Index("ix_delivery_message", "message_id"),
+        Index(
+            "ix_delivery_placeholder",
+            "state",
+            sqlite_where=text("placeholder_id IS NOT NULL"),
+            postgresql_where=text("placeholder_id IS NOT NULL"),
+        ),
     )
     id: str = Field(primary_key=True)
     message_id: str = Field(foreign_key="message.id")
@@ -182,6 +188,7 @@ class Delivery(GatewayTable, table=True):
     destination: str  # surface, account, chat and thread in one comparable string
     external_id: str | None = None
     placeholder_id: str | None = None  # the far end's id of the line that is to be edited
+    paced: bool = False  # its slot in the channel's rates is taken; `due` says when it comes
     resends: str | None = None  # the delivery whose fate nobody knew, sent again by a person
     part: int = 0
     ord: int  # the message's seq × 100 + part

@@ -6,7 +6,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cache
 
@@ -243,6 +243,13 @@ class Router:
         session.add(message)
         touch_conversation(session, conversation)
         return Received(message.id, message.seq)
+
+
+def as_original(inbound: Inbound) -> InboundMessage | None:
+    """The message that an edit would have changed, had it come; None for one taken back."""
+    if not isinstance(inbound, InboundMessage) or not inbound.edits:
+        return None
+    return replace(inbound, external_id=inbound.edits, edits=None)
 
 
 def _placed(session: Session, address: Address, external_id: str) -> Written | None:

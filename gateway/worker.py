@@ -8,7 +8,7 @@ finds what a crash, a missed hint or a full lane left behind.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
@@ -17,11 +17,12 @@ from sqlalchemy import bindparam
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
-from gateway.messages import Inbound, RawEvent
+from gateway.contacts import person_at
+from gateway.messages import Inbound, InboundMessage, RawEvent
 from gateway.models import InboxEvent, Turn
 from gateway.outbox import Outbox
-from gateway.ports import Channel, Clock
-from gateway.router import OriginalMissing, Router
+from gateway.ports import Channel, Clock, Introduces
+from gateway.router import OriginalMissing, Router, as_original
 from gateway.store import Store
 from gateway.turns import Turns
 from storage.database import DatabaseError
@@ -42,7 +43,8 @@ class WorkerLimits:
     sweep_s: float = 15.0
     retry_s: float = 1.0  # until a failed event is tried again
     park_s: float = 2.0  # until an edit without its original is tried again
-    parked_max_s: float = 60.0  # then it is set aside
+    parked_max_s: float = 60.0  # then it stands for its original
+    introduce_wait_s: float = 3.0
     failures_max: int = 8
     crashes_max: int = 3
 
@@ -216,7 +218,7 @@ class Worker:
                 try:
                     await self._receive(event_id, message)
                 except OriginalMissing as error:  # what it changes may be right behind it
-                    await self._park(event_id, error)
+                    await self._park(event_id, message, error)
                 except Exception as error:
                     log.warning("receive_failed", event_id=event_id, error=type(error).__name__)
                     await asyncio.sleep(self._limits.retry_s)
@@ -235,7 +237,27 @@ class Worker:
         self._admitted.difference_update(event_ids)
         self._suspects.difference_update(event_ids)
 
+    async def _introduced(self, message: Inbound) -> Inbound:
+        """A new account's first message, with what its channel knows of it. A courtesy: without it
+        the talk goes on under what the message itself says."""
+        channel = self._channels[message.address.channel]
+        if not isinstance(message, InboundMessage) or not isinstance(channel, Introduces):
+            return message
+        who = await self._store.read(
+            lambda session: person_at(session, message.address, message.sender)
+        )
+        if who is not None:
+            return message
+        try:
+            async with asyncio.timeout(self._limits.introduce_wait_s):
+                return replace(message, sender=await channel.introduce(message.sender))
+        except Exception as error:
+            log.info("introduce_failed", channel=channel.name, error=type(error).__name__)
+            return message
+
     async def _receive(self, event_id: str, message: Inbound) -> None:
+        message = await self._introduced(message)
+
         def work(session: Session) -> None:
             ours = self._router.read(session, message)
             session.connection().execute(
@@ -265,8 +287,9 @@ class Worker:
 
         await self._store.write(work)
 
-    async def _park(self, event_id: str, error: OriginalMissing) -> None:
-        """Try an early edit again a little later; after a minute its original never came."""
+    async def _park(self, event_id: str, message: Inbound, error: OriginalMissing) -> None:
+        """Try an early edit again a little later; after a minute its original never came, and what
+        the edit says is what the customer said."""
         now = self._clock()
 
         def work(session: Session) -> None:
@@ -276,7 +299,10 @@ class Worker:
             event.reason = str(error)
             event.due = now + timedelta(seconds=self._limits.park_s)
             if now - event.received_at > timedelta(seconds=self._limits.parked_max_s):
-                event.state = "quarantined"
+                original = as_original(message)
+                event.state = "done" if original else "ignored"
+                if original:
+                    self._router.read(session, original)
             session.add(event)
 
         await self._store.write(work)

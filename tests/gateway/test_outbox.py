@@ -180,10 +180,10 @@ async def test_a_worker_that_died_while_sending_leaves_no_second_copy(world: Wor
     await open_talk(world)
     await say(world, "one", "two")
     world.memory.proof = None
-    [claim] = await world.store.write(world.outbox._claim)
+    [(claim, _)] = await world.store.write(world.outbox._claim)
     await world.store.write(lambda session: world.outbox._start(session, claim))
     await world.outbox.reclaim(everything=True)
-    [leased] = await world.store.write(world.outbox._claim)
+    [(leased, _)] = await world.store.write(world.outbox._claim)
     await world.outbox.reclaim(everything=True)
     await world.outbox.drain()
     first, second = await rows(world)
@@ -197,7 +197,7 @@ async def test_a_late_result_changes_nothing(world: World) -> None:
     """A worker that slept through its lease may note what it did, but decides nothing."""
     await open_talk(world)
     await say(world, "one")
-    [old] = await world.store.write(world.outbox._claim)
+    [(old, _)] = await world.store.write(world.outbox._claim)
     await world.outbox.reclaim(everything=True)
     await world.outbox.drain()
     await world.outbox._deliver(old)
@@ -207,20 +207,21 @@ async def test_a_late_result_changes_nothing(world: World) -> None:
 
 
 async def test_a_bots_text_too_old_to_help_is_not_sent(world: World) -> None:
-    """After ten minutes of failing, a bot's answer is given up with its reason."""
-    world.memory.fail_next(*[Unreachable("down")] * 40)
+    """After ten minutes of failing, a bot's answer is given up, and a person called instead."""
+    world.memory.fail_next(*[Unreachable("down")] * 20)
     await world.ingress.store(world.memory.event_of(chat="c1", text="How long?"))
     await world.worker.settle()
     for _ in range(30):
         world.clock.turn(seconds=61)
         await world.outbox.drain()
-    [_, row] = await world.store.read(
+    [_, row, _] = await world.store.read(
         lambda s: list(s.exec(select(Delivery).order_by(col(Delivery.ord))))
     )
 
     assert row.state == "failed"
     assert "not delivered in time" in (row.reason or "")
-    assert world.memory.texts() == []
+    assert len(world.memory.texts()) == 1
+    assert "a person will follow up" in world.memory.texts()[0]
 
 
 async def test_every_try_is_noted(world: World) -> None:

@@ -14,7 +14,7 @@ from gateway.conversations import Draft
 from gateway.errors import IllegalMove
 from gateway.history import transcript
 from gateway.models import Conversation, Delivery, Turn
-from gateway.outbox import Claim, Parcel, _End
+from gateway.sending import Claim, End, Parcel
 from gateway.turns import Snapshot
 from storage.database import Database
 from tests.conftest import TurnedClock
@@ -59,7 +59,8 @@ class Interleaving:
             )
 
     async def _claim(self) -> None:
-        self.claims = await self.world.store.write(self.world.outbox._claim)
+        claimed = await self.world.store.write(self.world.outbox._claim)
+        self.claims = [claim for claim, _ in claimed]
 
     async def _mark_sending(self) -> None:
         for claim in self.claims:
@@ -74,8 +75,8 @@ class Interleaving:
 
     async def _record(self) -> None:
         for parcel, receipt in self.receipts:
-            end = _End("delivered", "D", external_id=receipt.external_ids[0])
-            await self.world.outbox._end(parcel.claim, end)
+            end = End(state="delivered", outcome="D", external_id=receipt.external_ids[0])
+            await self.world.outbox._end(parcel, end)
 
     async def take_over(self, text: str) -> None:
         talk = self.world.conversations

@@ -167,12 +167,25 @@ class World:
         self.turns = Turns(
             self.store, self.conversations, self.answerer, rules=rules, limits=TurnLimits()
         )
-        self.outbox = Outbox(self.store, self.channels, clock, OutboxLimits())
+        self.outbox = Outbox(
+            self.store,
+            self.conversations,
+            self.channels,
+            OutboxLimits(reconcile_first_s=0, reconcile_again_s=0),
+        )
         self.worker = Worker(
             self.store, self.router, self.turns, self.outbox,
             channels=self.channels, limits=WorkerLimits(retry_s=0.0),
         )  # fmt: skip
         self._count = 0
+
+    def add_memory(self, name: str) -> MemoryChannel:
+        """Another channel of the same kind."""
+        channel = self.channels[name] = MemoryChannel(name=name)
+        self.conversations.capabilities = {
+            one: known.capabilities for one, known in self.channels.items()
+        }
+        return channel
 
     async def write_in(
         self, text: str, *, visitor: str = "v1", action: Action | None = None

@@ -17,10 +17,14 @@ def upgrade() -> None:
     # Not in a batch: SQLite would copy the table and lose the trigger that guards final states.
     for name in ('placeholder_id', 'resends'):
         op.add_column('delivery', sa.Column(name, sqlmodel.sql.sqltypes.AutoString(), nullable=True))
+    op.add_column('delivery', sa.Column('paced', sa.Boolean(), nullable=False, server_default=sa.false()))
+    held = sa.text('placeholder_id IS NOT NULL')
+    op.create_index('ix_delivery_placeholder', 'delivery', ['state'], unique=False, sqlite_where=held, postgresql_where=held)
 
 
 def downgrade() -> None:
-    for name in ('resends', 'placeholder_id'):
+    op.drop_index('ix_delivery_placeholder', table_name='delivery')
+    for name in ('paced', 'resends', 'placeholder_id'):
         op.drop_column('delivery', name)
     with op.batch_alter_table('message', schema=None) as batch_op:
         batch_op.drop_index('ux_message_album')
