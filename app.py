@@ -35,6 +35,7 @@ from config.sources import Mistake, SettingsError, mistakes_of, origin_of
 from config.words import load_phrases, load_signals
 from gateway.conversations import Conversations
 from gateway.feed import Feed
+from gateway.fetching import RestLimits, keep_fetching
 from gateway.files import Files
 from gateway.handoff import HandOffRules, Words
 from gateway.http import Health, HealthLimits, health_routes
@@ -43,7 +44,7 @@ from gateway.messages import Capabilities
 from gateway.models import Conversation
 from gateway.outbox import Outbox, OutboxLimits
 from gateway.phrases import make_phrases
-from gateway.ports import Answerer, Channel, Clock
+from gateway.ports import Answerer, Channel, Clock, Reports
 from gateway.router import Router
 from gateway.states import State
 from gateway.store import Store
@@ -237,8 +238,8 @@ async def run(gateway: Gateway) -> AsyncGenerator[None]:
     forever = {"worker": gateway.worker.run, "outbox": gateway.outbox.run}
     tasks = [asyncio.create_task(_keep(name, part)) for name, part in forever.items()]
     tasks += [
-        asyncio.create_task(_fetch(name, channel, gateway.ingress))
-        for name, channel in gateway.channels.items()
+        asyncio.create_task(keep_fetching(channel, gateway.ingress, RestLimits()))
+        for channel in gateway.channels.values()
     ]
     try:
         yield
@@ -253,16 +254,6 @@ async def run(gateway: Gateway) -> AsyncGenerator[None]:
         )
         await gateway.line.close()
         await asyncio.to_thread(store.database.close)
-
-
-async def _fetch(name: str, channel: Channel, ingress: Ingress) -> None:
-    """Let a channel fetch its events; one that is called by others just returns."""
-    while True:
-        try:
-            return await channel.run(ingress)
-        except Exception:
-            log.exception("a channel broke", channel=name)
-            await asyncio.sleep(RESTART_WAIT_S)
 
 
 async def _keep(name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -304,9 +295,14 @@ def _health_routes(gateway: Gateway) -> Sequence[Any]:
         said = "; ".join(f"{part}: {what}" for part, what in troubles.items() if what != "ok")
         return said or ("ok" if found.ready else "not ready")
 
+    reports = {
+        name: channel.health
+        for name, channel in gateway.channels.items()
+        if isinstance(channel, Reports)
+    }
     health = Health(
         gateway.store, gateway.clock, gateway.stopping,
-        stands_in={"librarian": librarian},
+        stands_in={"librarian": librarian, **reports}, surfaces=tuple(gateway.channels),
         limits=HealthLimits(**_values(gateway.settings.gateway.health)),
     )  # fmt: skip
     return health_routes(health)

@@ -14,7 +14,8 @@ from typing import Literal
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from sqlmodel import Session, func, select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select
 
 from gateway.models import Delivery, InboxEvent, Turn
 from gateway.ports import Clock
@@ -45,7 +46,8 @@ class Readiness:
 
 
 class Health:
-    """Asks every part. `stands_in` are parts whose loss others make good."""
+    """Asks every part. `stands_in` are parts whose loss others make good; `surfaces` are the
+    channels that are on: what waits for another one is no broken promise of this server."""
 
     def __init__(
         self,
@@ -54,12 +56,14 @@ class Health:
         stopping: asyncio.Event,
         *,
         stands_in: Mapping[str, Probe],
+        surfaces: tuple[str, ...],
         limits: HealthLimits,
     ) -> None:
         self._store = store
         self._clock = clock
         self._stopping = stopping
         self._stands_in = stands_in
+        self._surfaces = surfaces
         self._limits = limits
 
     async def readiness(self) -> Readiness:
@@ -90,7 +94,7 @@ class Health:
     async def _queues(self) -> str:
         """The oldest work of each kind; the index of each makes this a look at one row."""
         now, limits = self._clock(), self._limits
-        oldest = await self._store.read(_oldest)
+        oldest = await self._store.read(lambda session: _oldest(session, self._surfaces))
         allowed = (limits.event_age_max_s, limits.turn_age_max_s, limits.delivery_age_max_s)
         late = [
             f"{name} waiting for {(now - since).total_seconds():.0f} s"
@@ -105,7 +109,18 @@ def _touch_nothing(session: Session) -> None:
     session.connection()
 
 
-def _oldest(session: Session) -> dict[str, datetime | None]:
+def _oldest(session: Session, surfaces: tuple[str, ...]) -> dict[str, datetime | None]:
+    ahead = aliased(Delivery)
+    waits_its_turn = (
+        select(ahead.id)
+        .where(
+            ahead.conversation_id == Delivery.conversation_id,
+            ahead.destination == Delivery.destination,
+            ahead.ord < Delivery.ord,
+            col(ahead.state).in_(("pending", "leased", "sending")),
+        )
+        .exists()
+    )
     return {
         "an event": session.exec(
             select(func.min(InboxEvent.received_at)).where(
@@ -116,8 +131,13 @@ def _oldest(session: Session) -> dict[str, datetime | None]:
             select(func.min(Turn.due)).where(Turn.state == "scheduled")
         ).one(),
         "a delivery": session.exec(
-            select(func.min(Delivery.due)).where(Delivery.state == "pending")
-        ).one(),
+            select(Delivery.due)
+            .where(
+                Delivery.state == "pending", col(Delivery.surface).in_(surfaces), ~waits_its_turn
+            )
+            .order_by(col(Delivery.due))
+            .limit(1)
+        ).first(),
     }  # fmt: skip
 
 
