@@ -60,6 +60,11 @@ class ChannelSettings(BaseModel):
     enabled: bool = True
     module: str | None = None
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether it has what it cannot work without, such as a token; else the channel sleeps."""
+        return True
+
 
 class ChannelModule(Protocol):
     """What a file must have to be a channel."""
@@ -89,8 +94,8 @@ Checked = Mapping[str, tuple[ChannelModule, ChannelSettings]]
 
 
 def check_sections(sections: Mapping[str, Mapping[str, Any]]) -> Checked:
-    """Each enabled section with its module and its settings. Raises BadSections with all that is
-    wrong in any of them, the disabled ones included."""
+    """Each section that is enabled and configured, with its module and its settings. Raises
+    BadSections with all that is wrong in any of them, those that sleep included."""
     checked: dict[str, tuple[ChannelModule, ChannelSettings]] = {}
     invalid: dict[str, tuple[ValidationError, type[BaseModel]]] = {}
     unknown: dict[str, str] = {}
@@ -105,7 +110,7 @@ def check_sections(sections: Mapping[str, Mapping[str, Any]]) -> Checked:
         except ValidationError as error:
             invalid[name] = (error, module.Settings)
             continue
-        if settings.enabled:
+        if settings.enabled and settings.is_configured:
             checked[name] = (module, settings)
     if invalid or unknown:
         raise BadSections(invalid, unknown)
@@ -113,7 +118,7 @@ def check_sections(sections: Mapping[str, Mapping[str, Any]]) -> Checked:
 
 
 def open_channels(sections: Mapping[str, Mapping[str, Any]], parts: Parts) -> dict[str, Channel]:
-    """The enabled channels, built but not running. Raises BadSections."""
+    """The enabled and configured channels, built but not running. Raises BadSections."""
     return {
         name: module.build(settings, parts)
         for name, (module, settings) in check_sections(sections).items()

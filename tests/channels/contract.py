@@ -18,6 +18,12 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(channels.__path__))
 
 
+def section(channel: str) -> dict[str, Any]:
+    """The smallest section that the channel works with."""
+    file = PAYLOADS / channel / "section.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """An event as it comes, and what it has to be read as. `never` says why there is none."""

@@ -10,7 +10,7 @@ import pytest
 from channels import open_channels
 from gateway.messages import InboundMessage
 from gateway.ports import Channel
-from tests.channels.contract import KINDS, PAYLOADS, names, payload
+from tests.channels.contract import KINDS, PAYLOADS, names, payload, section
 from tests.channels.site import Site
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(params=names())
 def channel(request: pytest.FixtureRequest, site: Site) -> Channel:
-    """Each channel, built from a section with nothing in it."""
-    return open_channels({request.param: {}}, site.parts)[request.param]
+    """Each channel, built from the smallest section that it works with."""
+    return open_channels({request.param: section(request.param)}, site.parts)[request.param]
 
 
 def test_the_folder_holds_the_channels_we_know():

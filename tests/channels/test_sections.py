@@ -1,11 +1,29 @@
 """How channels are found, checked and switched off by settings."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from channels import BadSections, check_sections, open_channels
 from channels.memory import MemoryChannel
 from channels.web import WebChannel
 from tests.channels.site import Site
+
+KEYED = """
+import channels
+from channels.memory import MemoryChannel
+
+class Settings(channels.ChannelSettings):
+    token: str = ""
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.token)
+
+def build(settings, parts):
+    return MemoryChannel(name="keyed")
+"""
 
 
 def test_the_section_s_name_is_the_module_s(site: Site):
@@ -21,6 +39,19 @@ def test_a_disabled_channel_is_not_opened(site: Site):
     opened = open_channels({"web": {"enabled": "false"}, "memory": {}}, site.parts)
 
     assert list(opened) == ["memory"]
+
+
+def test_a_channel_without_its_token_sleeps(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The token alone turns such a channel on; without one nothing of it is built."""
+    (tmp_path / "keyed_channel.py").write_text(KEYED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asleep: dict[str, Any] = {"keyed": {"module": "keyed_channel"}}
+    awake: dict[str, Any] = {"keyed": asleep["keyed"] | {"token": "t"}}
+
+    assert open_channels(asleep, site.parts) == {}
+    assert list(open_channels(awake, site.parts)) == ["keyed"]
 
 
 def test_a_channel_may_come_from_outside(site: Site):
