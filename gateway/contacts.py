@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from typing import NamedTuple
 
-from sqlalchemy import Select, bindparam
+from sqlalchemy import bindparam
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -17,6 +18,7 @@ from gateway.models import Contact, Identity, Visitor
 from gateway.store import insert_once
 from rag.types import Language
 from storage.ids import new_id
+from storage.prepared import Prepared
 
 VISITOR_IDLE_MAX = timedelta(days=30)
 SEEN_STEP = timedelta(hours=1)  # how exactly "last seen" is kept: not one write per request
@@ -59,7 +61,7 @@ def visitor_of(
 ) -> KnownVisitor:
     """Whose token this is. Raises Unauthorised: unknown, of another widget, revoked or idle."""
     key = {"digest": _digest(token), "channel": channel}
-    found = session.connection().execute(_by_token(), key).first()
+    found = _by_token().first(session, key)
     if found is None or found.account != account or found.revoked_at is not None:
         raise Unauthorised("the visitor token is not known")
     if now - found.seen_at > VISITOR_IDLE_MAX:
@@ -82,7 +84,7 @@ def contact_of(session: Session, address: Address, sender: Sender, now: datetime
     account = {
         "channel": address.channel, "account": address.account, "external_id": sender.external_id
     }  # fmt: skip
-    known = session.connection().execute(_by_account(), account).first()
+    known = _by_account().first(session, account)
     if known is None:
         made = _new_contact(session, account, sender, now)
         return made or contact_of(session, address, sender, now)
@@ -97,7 +99,7 @@ def person_at(session: Session, address: Address, sender: Sender) -> str | None:
     account = {
         "channel": address.channel, "account": address.account, "external_id": sender.external_id
     }  # fmt: skip
-    known = session.connection().execute(_by_account(), account).first()
+    known = _by_account().first(session, account)
     return known.contact_id if known else None
 
 
@@ -136,14 +138,23 @@ def accounts_of(session: Session, contact_id: str) -> list[Identity]:
     )
 
 
+class _Token(NamedTuple):
+    id: str
+    account: str
+    language: str | None
+    seen_at: datetime
+    revoked_at: datetime | None
+    contact_id: str | None
+
+
 @cache
-def _by_token() -> Select[str, str, str | None, datetime, datetime | None, str]:
+def _by_token() -> Prepared[_Token]:
     own_account = (
         (col(Identity.channel) == bindparam("channel"))
         & (col(Identity.account) == col(Visitor.account))
         & (col(Identity.external_id) == col(Visitor.id))
     )
-    return (
+    statement = (
         select_columns(
             col(Visitor.id),
             col(Visitor.account),
@@ -155,11 +166,19 @@ def _by_token() -> Select[str, str, str | None, datetime, datetime | None, str]:
         .outerjoin(Identity, own_account)
         .where(col(Visitor.token_hash) == bindparam("digest"))
     )
+    return Prepared(statement, _Token)
+
+
+class _Account(NamedTuple):
+    id: str
+    contact_id: str
+    name: str
+    language: str | None
 
 
 @cache
-def _by_account() -> Select[str, str, str, str | None]:
-    return (
+def _by_account() -> Prepared[_Account]:
+    statement = (
         select_columns(
             col(Identity.id), col(Identity.contact_id), col(Identity.name), col(Contact.language)
         )
@@ -170,6 +189,7 @@ def _by_account() -> Select[str, str, str, str | None]:
             col(Identity.external_id) == bindparam("external_id"),
         )
     )
+    return Prepared(statement, _Account)
 
 
 def _digest(token: str) -> bytes:

@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func
+from sqlalchemy import ColumnElement, bindparam, func, or_
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from gateway.messages import Button, Item, Line, OutboundMessage
+from gateway.messages import Action, Author, Button, Item, Line, OutboundMessage
 from gateway.models import Conversation, Delivery, Message
 from rag.types import Citation
-
-Columns = Select[*tuple[Any, ...]]
+from storage.prepared import Prepared
 
 PAGE_MAX = 100
 UNANSWERED_MAX = 50  # lines of a customer that one answer is made for
@@ -40,16 +40,15 @@ def news_after(
     second position has to be kept.
     """
     most = min(limit, PAGE_MAX)
-    rows = session.connection().execute(_news_after(), {
+    items = _news_after().all(session, {
         "contact": contact_id, "thread": thread_key, "after": after, "most": most + PAGE_MAX,
     })  # fmt: skip
-    items = [item_of(row) for row in rows]
     changed = [item for item in items if item.seq <= after]
     return items[len(changed) :][:most], changed[:PAGE_MAX]
 
 
 @cache
-def _news_after() -> Columns:
+def _news_after() -> Prepared[Item]:
     known = aliased(Message)
     written = (
         select(known.created_at)
@@ -62,7 +61,7 @@ def _news_after() -> Columns:
         .limit(1)
         .scalar_subquery()
     )
-    return (
+    statement = (
         select_columns(
             col(Message.seq), col(Message.id), col(Message.author), col(Message.text),
             col(Message.created_at), col(Message.author_name), col(Message.buttons),
@@ -80,6 +79,7 @@ def _news_after() -> Columns:
         .order_by(col(Message.seq))
         .limit(bindparam("most"))
     )  # fmt: skip
+    return Prepared(statement, lambda *columns: item_of(_Columns(*columns)))
 
 
 def transcript(
@@ -122,15 +122,31 @@ def _delivery_states(session: Session, rows: Sequence[Message]) -> dict[str, str
     return dict(found.all())
 
 
-def item_of(row: Row[*tuple[Any, ...]]) -> Item:
+class _Columns(NamedTuple):
+    """What `_news_after` reads of a message."""
+
+    seq: int
+    id: str
+    author: Author
+    text: str
+    created_at: datetime
+    author_name: str | None
+    buttons: list[dict[str, Any]]
+    citations: list[dict[str, Any]]
+    action: Action | None
+    edited_at: datetime | None
+    withdrawn_at: datetime | None
+
+
+def item_of(row: _Columns) -> Item:
     gone = row.withdrawn_at is not None
     return Item(
-        seq=row.seq, id=row.id, author=row.author,  # pyright: ignore[reportArgumentType]
+        seq=row.seq, id=row.id, author=row.author,
         text="" if gone else row.text, created_at=row.created_at,
         agent=row.author_name if row.author == "agent" else None,
-        buttons=() if gone else tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
+        buttons=() if gone else tuple(Button(**button) for button in row.buttons),
         citations=() if gone else tuple(Citation(**citation) for citation in row.citations),
-        action=row.action,  # pyright: ignore[reportArgumentType]
+        action=row.action,
         edited_at=row.edited_at, withdrawn=gone,
     )  # fmt: skip
 
@@ -192,8 +208,7 @@ class Spoken:
 def unanswered(session: Session, conversation: Conversation) -> list[Spoken]:
     """The customer's words that neither bot nor person has replied to, oldest first. Presses of
     buttons are not words, except a chosen suggestion."""
-    rows = session.connection().execute(_unanswered(), {"conversation": conversation.id})
-    lines = [Spoken(*row) for row in rows]
+    lines = _unanswered().all(session, {"conversation": conversation.id})
     return [line for line in lines[::-1] if (line.action or "choose-").startswith("choose-")]
 
 
@@ -202,42 +217,44 @@ def spoken_before(
 ) -> list[Spoken]:
     """What customer, bot and agents last said before `seq`, oldest first."""
     place = {"conversation": conversation.id, "before": seq, "most": limit}
-    return [Spoken(*row) for row in session.connection().execute(_spoken_before(), place)][::-1]
+    return _spoken_before().all(session, place)[::-1]
 
 
 @cache
-def _unanswered() -> Columns:
+def _unanswered() -> Prepared[Spoken]:
     replied = (
         select(Message.seq)
-        .where(*_visible_to_bot(), col(Message.author).in_(("bot", "agent")))
+        .where(*_visible_to_bot(), _is_from("bot", "agent"))
         .order_by(col(Message.seq).desc())
         .limit(1)
         .scalar_subquery()
     )
-    return (
+    statement = (
         select_columns(*_of_spoken())
         .where(
             *_visible_to_bot(),
-            col(Message.author) == "customer",
+            _is_from("customer"),
             col(Message.seq) > func.coalesce(replied, 0),
         )
         .order_by(col(Message.seq).desc())
         .limit(UNANSWERED_MAX)
     )
+    return Prepared(statement, Spoken)
 
 
 @cache
-def _spoken_before() -> Columns:
-    return (
+def _spoken_before() -> Prepared[Spoken]:
+    statement = (
         select_columns(*_of_spoken())
         .where(
             *_visible_to_bot(),
-            col(Message.author).in_(("customer", "bot", "agent")),
+            _is_from("customer", "bot", "agent"),
             col(Message.seq) < bindparam("before"),
         )
         .order_by(col(Message.seq).desc())
         .limit(bindparam("most"))
     )
+    return Prepared(statement, Spoken)
 
 
 def _of_spoken() -> tuple[Mapped[Any], ...]:
@@ -245,6 +262,11 @@ def _of_spoken() -> tuple[Mapped[Any], ...]:
         col(Message.seq), col(Message.author), col(Message.text), col(Message.action),
         col(Message.reply_kind),
     )  # fmt: skip
+
+
+def _is_from(*authors: Author) -> ColumnElement[bool]:
+    """One of `authors`, not as a list: those cannot be prepared."""
+    return or_(*(col(Message.author) == author for author in authors))
 
 
 def _visible_to_bot() -> tuple[ColumnElement[bool], ...]:

@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cache
 
-from sqlalchemy import Select, bindparam, func
+from sqlalchemy import bindparam, func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import conversations as talk
 from gateway import places
@@ -34,6 +33,7 @@ from gateway.store import insert, insert_once, touch_conversation
 from rag.language import detect
 from rag.types import Language
 from storage.ids import new_id
+from storage.prepared import Prepared
 
 EARLIER_MAX = 50  # lines looked back for words that were used before
 ATTACHMENTS_MAX = 10  # of one message; the rest of an album is left out
@@ -198,7 +198,7 @@ class Router:
         now = self._clock()
         age = now - inbound.sent_at if inbound.sent_at else timedelta(0)
         lately = {"conversation": conversation.id, "since": now - timedelta(minutes=1)}
-        recent = session.connection().execute(_bot_lines_since(), lately).scalar_one()
+        recent = _bot_lines_since().first(session, lately) or 0
         return Told(
             text=text, action=inbound.action,
             unreadable=bool(inbound.attachments) and not inbound.text,
@@ -254,16 +254,15 @@ def as_original(inbound: Inbound) -> InboundMessage | None:
 
 def _placed(session: Session, address: Address, external_id: str) -> Written | None:
     """The message that an outside id names."""
-    row = session.connection().execute(_by_place(), {
+    return _by_place().first(session, {
         "channel": address.channel, "account": address.account, "chat": address.chat,
         "external_id": external_id,
-    }).first()  # fmt: skip
-    return Written(row.id, row.seq) if row else None
+    })  # fmt: skip
 
 
 @cache
-def _by_place() -> Select[str, int]:
-    return (
+def _by_place() -> Prepared[Written]:
+    statement = (
         select_columns(col(Message.id), col(Message.seq))
         .join(Delivery, col(Delivery.message_id) == col(Message.id))
         .where(
@@ -273,19 +272,21 @@ def _by_place() -> Select[str, int]:
             col(Delivery.external_id) == bindparam("external_id"),
         )
     )
+    return Prepared(statement, Written)
 
 
 @cache
-def _bot_lines_since() -> SelectOfScalar[int]:
-    return (
-        select(func.count())
+def _bot_lines_since() -> Prepared[int]:
+    statement = (
+        select_columns(func.count())
         .select_from(Message)
         .where(
-            Message.conversation_id == bindparam("conversation"),
-            Message.author == "bot",
-            Message.created_at > bindparam("since"),
+            col(Message.conversation_id) == bindparam("conversation"),
+            col(Message.author) == "bot",
+            col(Message.created_at) > bindparam("since"),
         )
     )
+    return Prepared(statement, int)
 
 
 def _album(inbound: InboundMessage) -> str | None:

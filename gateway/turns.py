@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import NamedTuple
 
 import structlog
-from sqlalchemy import Row, Select, bindparam
+from sqlalchemy import bindparam
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col
 
@@ -29,6 +30,7 @@ from rag.turns import TurnKind, classify_turn
 from rag.types import Answer, Language, Question, Reason
 from rag.types import Turn as Said
 from storage.failpoints import reach, reach_async
+from storage.prepared import Prepared
 
 log = structlog.get_logger()
 
@@ -73,7 +75,14 @@ class Snapshot:
     offers: int
 
 
-TurnRow = Row[str, str, str, int, int]
+class TurnRow(NamedTuple):
+    """A turn as it stands in the store, as far as running it needs it."""
+
+    id: str
+    conversation_id: str
+    state: str
+    attempts: int
+    restarts: int
 
 
 class Turns:
@@ -121,7 +130,7 @@ class Turns:
     def _start(self, session: Session, turn_id: str) -> Snapshot | None:
         """T3: take the turn and a picture of the conversation, or None if it is not to be run."""
         now = self.clock()
-        turn = session.connection().execute(_locked_turn(), {"id": turn_id}).first()
+        turn = _locked_turn().first(session, {"id": turn_id})
         if turn is None or turn.state != "scheduled":
             return None
         conversation = lock_conversation(session, turn.conversation_id)
@@ -211,7 +220,7 @@ class Turns:
         self, session: Session, snapshot: Snapshot, reply: Reply, answer: Answer | None
     ) -> bool:
         """T4: say it, or discard it. Whether the turn is to be run (again)."""
-        turn = session.connection().execute(_locked_turn(), {"id": snapshot.turn_id}).first()
+        turn = _locked_turn().first(session, {"id": snapshot.turn_id})
         conversation = lock_conversation(session, snapshot.conversation_id)
         if turn is None or conversation is None:
             return False
@@ -279,8 +288,8 @@ class Turns:
 
 
 @cache
-def _locked_turn() -> Select[str, str, str, int, int]:
-    return (
+def _locked_turn() -> Prepared[TurnRow]:
+    statement = (
         select_columns(
             col(Turn.id), col(Turn.conversation_id), col(Turn.state), col(Turn.attempts),
             col(Turn.restarts),
@@ -288,16 +297,17 @@ def _locked_turn() -> Select[str, str, str, int, int]:
         .where(col(Turn.id) == bindparam("id"))
         .with_for_update()
     )  # fmt: skip
+    return Prepared(statement, TurnRow)
 
 
 def floor(session: Session) -> int:
     """Answers read from an older version of the knowledge base must not be sent."""
-    return session.connection().execute(_floor()).scalar() or 0
+    return _floor().first(session, {}) or 0
 
 
 @cache
-def _floor() -> Select[int]:
-    return select_columns(col(KnowledgeFloor.version))
+def _floor() -> Prepared[int]:
+    return Prepared(select_columns(col(KnowledgeFloor.version)), int)
 
 
 def raise_floor(session: Session, version: int) -> None:
