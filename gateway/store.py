@@ -61,16 +61,26 @@ class Store:
         self.feed = feed
         self._patient = patient
 
-    async def write(self, work: Callable[[Session], T]) -> T:
-        """The value of `work`, committed; then its hints. Raises like `Database.write`."""
+    async def write(
+        self, work: Callable[[Session], T], *, committed: Callable[[T], None] | None = None
+    ) -> T:
+        """The value of `work`, committed and announced. Raises like `Database.write`.
+
+        `committed` and the hints do not depend on the caller: a commit that comes after it gave
+        up is told, too.
+        """
 
         def run(session: Session) -> tuple[T, set[str]]:
             session.info.clear()  # one session serves a whole group of transactions
             value = work(session)
             return value, set(session.info.get("topics", ()))
 
-        value, topics = await self.database.write(run, patient=self._patient)
-        self.feed.publish(topics)
+        def tell(outcome: tuple[T, set[str]]) -> None:
+            if committed is not None:
+                committed(outcome[0])
+            self.feed.publish(outcome[1])
+
+        value, _ = await self.database.write(run, patient=self._patient, committed=tell)
         return value
 
     async def read(self, work: Callable[[Session], T]) -> T:

@@ -64,6 +64,7 @@ class _Write:
     work: Work[Any]
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
+    committed: Callable[[Any], None] | None
 
 
 class _Held:
@@ -113,8 +114,12 @@ class Database:
         for thread in self._writers:
             thread.start()
 
-    async def write(self, work: Work[T], *, patient: bool = False) -> T:
+    async def write(
+        self, work: Work[T], *, patient: bool = False,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:  # fmt: skip
         """The value of `work`, committed. An exception of `work` undoes its own writes only.
+        `committed` is called with the value even if nobody waits for it any more.
 
         Raises Overloaded when the queue is full or the commit takes longer than
         `commit_wait_s` (it may still happen; a `patient` caller waits until it is certain),
@@ -125,7 +130,7 @@ class Database:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting += 1
-        self._writes.put(_Write(work, future, loop))
+        self._writes.put(_Write(work, future, loop, committed))
         try:
             async with asyncio.timeout(None if patient else self.limits.commit_wait_s):
                 return await future
@@ -304,6 +309,8 @@ def _resolve(outcomes: list[tuple[_Write, Any, BaseException | None]]) -> None:
 
 def _set_results(outcomes: list[tuple[_Write, Any, BaseException | None]]) -> None:
     for item, value, error in outcomes:
+        if error is None and item.committed is not None:
+            item.committed(value)
         if item.future.done():  # its caller stopped waiting
             continue
         if error is None:

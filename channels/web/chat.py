@@ -29,8 +29,10 @@ MINUTE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What a visitor has not seen. `changed`: older items, edited or withdrawn since."""
+    """What a visitor has not seen. `changed`: older items, edited or withdrawn since. `moment`:
+    of the feed, before it was read."""
 
+    moment: int
     visitor: KnownVisitor
     items: list[Item]
     changed: list[Item]
@@ -90,11 +92,17 @@ class Chat:
 
     async def page(self, token: str, after: int) -> Page:
         """Raises Unauthorised."""
-        return await self.parts.store.read(lambda session: self._page(session, token, after))
+        moment = self.parts.store.feed.moment
+        return await self.parts.store.read(
+            lambda session: self._page(session, token, after, moment)
+        )
 
     async def read(self, token: str, after: int) -> News:
         """Raises Unauthorised."""
-        return await self.parts.store.read(lambda session: self._news(session, token, after))
+        moment = self.parts.store.feed.moment
+        return await self.parts.store.read(
+            lambda session: self._news(session, token, after, moment)
+        )
 
     async def wait(self, news: News, token: str, after: int, wait_s: float) -> News:
         """`news`, or if there are none those of the next `wait_s` seconds at most.
@@ -109,20 +117,14 @@ class Chat:
             return late or bool(found.items or found.changes - known)
 
         while not enough(news):
-            async with self.parts.store.feed.subscribe(*news.topics) as hints:
-                topics, news = news.topics, await self.read(token, after)
+            topics = news.topics
+            async with self.parts.store.feed.subscribe(
+                *topics, since=news.moment, signals=False
+            ) as hints:
                 while news.topics == topics and not enough(news):
-                    await self._change(hints, deadline)
+                    await self.hint(hints, max(0.0, min(deadline - time.monotonic(), NET_S)))
                     news = await self.read(token, after)
         return news
-
-    async def _change(self, hints: Subscription, deadline: float) -> None:
-        """Wait until something may have changed. Signals change nothing that a poll reads."""
-        while True:
-            wait_s = max(0.0, min(deadline - time.monotonic(), NET_S))
-            changed, signals = await self.hint(hints, wait_s)
-            if changed or not signals:
-                return
 
     @property
     def is_stopping(self) -> bool:
@@ -145,19 +147,19 @@ class Chat:
             now=self.parts.clock(),
         )  # fmt: skip
 
-    def _news(self, session: Session, token: str, after: int) -> News:
+    def _news(self, session: Session, token: str, after: int, moment: int) -> News:
         visitor = self._visitor(session, token)
         if visitor.contact_id is None:
-            return News(visitor=visitor, items=[], changed=[])
+            return News(moment=moment, visitor=visitor, items=[], changed=[])
         items, changed = news_after(session, visitor.contact_id, after=after)
-        return News(visitor=visitor, items=items, changed=changed)
+        return News(moment=moment, visitor=visitor, items=items, changed=changed)
 
-    def _page(self, session: Session, token: str, after: int) -> Page:
-        news = self._news(session, token, after)
+    def _page(self, session: Session, token: str, after: int, moment: int) -> Page:
+        news = self._news(session, token, after, moment)
         contact_id = news.visitor.contact_id
         conversation = _newest(session, contact_id) if contact_id else None
         return Page(
-            visitor=news.visitor, items=news.items, changed=news.changed,
+            moment=moment, visitor=news.visitor, items=news.items, changed=news.changed,
             conversation_id=conversation.id if conversation else None,
             state=_state(session, conversation, self.parts.standing),
         )  # fmt: skip
