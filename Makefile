@@ -10,11 +10,11 @@ export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo check test bench
+.PHONY: help setup run demo check test emulators bench
 
 help:  # Print these words.
 	@echo "make WORD, where WORD is one of:"
-	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/  \1\t\2/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/  \1\t\2/p' Makefile | expand -t 13
 
 setup: .venv/.packages  # Install what Tandem needs to run, into .venv.
 
@@ -35,8 +35,16 @@ check: .venv/.packages-dev  # Check style, types and import rules.
 test: .venv/.packages-dev  # Run the tests; what this machine lacks is skipped with its reason.
 	$(BIN)/pytest $(ARGS)
 
+emulators: tests/emulators/node_modules/.package-lock.json  # Install what some tests want beside Python; needs npm.
+
 bench: .venv/.packages-dev  # Measure throughput beside a floor measured in the same run.
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+tests/emulators/node_modules/.package-lock.json: tests/emulators/package-lock.json tests/emulators/package.json
+	@command -v npm >/dev/null || { echo "The emulators need npm: install it (Debian: apt-get install npm)"; exit 1; }
+	@echo "Installing the emulators (213 MB, some seconds)"
+	@cd tests/emulators && npm ci --no-progress --loglevel=error
+	@touch $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { \

@@ -3,6 +3,7 @@ its absence is a failure."""
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,10 @@ def chromium() -> str:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or ""
     need("chromium", bool(path), "install the package chromium")
     return path
+
+
+def emulators() -> Path:
+    """The Node that runs the emulators of Telegram, Slack and a model."""
+    node = Path(__file__).with_name("emulators") / "node_modules/node/bin/node"
+    need("emulators", node.is_file(), "make emulators (it needs npm)")
+    return node
