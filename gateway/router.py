@@ -5,10 +5,12 @@
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cache
+from typing import cast
 
 from sqlalchemy import bindparam, func
 from sqlalchemy import select as select_columns
@@ -26,7 +28,7 @@ from gateway.handoff import (
     before_answer,
 )
 from gateway.history import newest
-from gateway.messages import Address, ChatMoved, Inbound, InboundMessage, Reachability
+from gateway.messages import Action, Address, ChatMoved, Inbound, InboundMessage, Reachability
 from gateway.models import Conversation, Delivery, Message, Revision
 from gateway.states import State
 from gateway.store import insert, insert_once, touch_conversation
@@ -36,6 +38,7 @@ from storage.ids import new_id
 from storage.prepared import Prepared
 
 EARLIER_MAX = 50  # lines looked back for words that were used before
+_LONE_NUMBER = re.compile(r"\s*([1-9])\s*[.)。）]?\s*")
 ATTACHMENTS_MAX = 10  # of one message; the rest of an album is left out
 
 
@@ -94,6 +97,7 @@ class Router:
         conversation = self._conversations.reach(session, person.id, inbound.address, language)
         if (language := spoken_language(inbound, conversation.language)) != conversation.language:
             conversation.language = language
+        inbound = _chosen_by_number(session, conversation, inbound)
         text = inbound.text or self._label(session, conversation, inbound)
         message = self._conversations.append(session, conversation, Draft(
             text=text, author=CUSTOMER, action=inbound.action, attachments=inbound.attachments,
@@ -303,12 +307,33 @@ def spoken_language(inbound: InboundMessage, before: str | None) -> Language:
     return known if before is not None and few_latin_words else told
 
 
+def _chosen_by_number(
+    session: Session, conversation: Conversation, inbound: InboundMessage
+) -> InboundMessage:
+    """A lone number, where buttons were shown as numbered lines, is a press of that button."""
+    number = _LONE_NUMBER.fullmatch(inbound.text)
+    if inbound.action is not None or number is None:
+        return inbound
+    buttons = _newest_buttons(session, conversation, ("bot", "system"))
+    at = int(number.group(1)) - 1
+    if at >= len(buttons):
+        return inbound
+    return replace(inbound, action=cast("Action", buttons[at]["action"]), text="")
+
+
 def offered_labels(session: Session, conversation: Conversation) -> Mapping[str, str]:
     """The labels of the buttons under the bot's newest line: what a pressed choice means."""
+    buttons = _newest_buttons(session, conversation, ("bot",))
+    return {button["action"]: button["label"] for button in buttons}
+
+
+def _newest_buttons(
+    session: Session, conversation: Conversation, authors: tuple[str, ...]
+) -> Sequence[dict[str, str]]:
     buttons: Sequence[dict[str, str]] | None = session.exec(
         select(col(Message.buttons))
-        .where(Message.conversation_id == conversation.id, Message.author == "bot")
+        .where(Message.conversation_id == conversation.id, col(Message.author).in_(authors))
         .order_by(col(Message.seq).desc())
         .limit(1)
     ).first()
-    return {button["action"]: button["label"] for button in buttons or ()}
+    return buttons or ()
