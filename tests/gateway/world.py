@@ -87,11 +87,13 @@ class ScriptedAnswerer:
         self.reply: Callable[[Question], Answer] = lambda _: answered()
         self.similarity: Callable[[str, str], float] = lambda a, b: float(a == b)
         self.asked: list[Question] = []
+        self.was_asked = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def answer(self, question: Question) -> Answer:
         self.asked.append(question)
+        self.was_asked.set()
         await self.gate.wait()
         return self.reply(question)
 

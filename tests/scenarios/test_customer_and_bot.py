@@ -138,6 +138,7 @@ async def test_lines_that_come_while_the_bot_thinks_get_one_answer(world: World)
     world.answerer.gate.clear()
     await world.write_in("My order")
     await world.worker.admit()
+    await world.answerer.was_asked.wait()
     for line in ("number 17", "is late", "where", "is it?"):
         await world.write_in(line)
     world.answerer.gate.set()
