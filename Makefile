@@ -10,7 +10,7 @@ export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo check test emulators bench
+.PHONY: help setup run demo check test nightly emulators bench
 
 help:  # Print these words.
 	@echo "make WORD, where WORD is one of:"
@@ -36,6 +36,9 @@ test: .venv/.packages-dev  # Run the tests; what this machine lacks is skipped w
 	$(BIN)/pytest $(ARGS)
 
 emulators: tests/emulators/node_modules/.package-lock.json  # Install what some tests want beside Python; needs npm.
+
+nightly: .venv/.packages-dev  # Run the slow proofs in full; the tests run a short version of each.
+	TANDEM_TEST_COPIED_EVENTS=1000 $(BIN)/pytest --timeout 3600 tests/gateway/test_copies.py $(ARGS)
 
 bench: .venv/.packages-dev  # Measure throughput beside a floor measured in the same run.
 	$(BIN)/python -m benchmarks.throughput $(ARGS)

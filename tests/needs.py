@@ -9,6 +9,8 @@ import pytest
 
 # Taken out of the environment: a Tandem that a test starts refuses variables it does not know.
 REQUIRED = frozenset(filter(None, os.environ.pop("TANDEM_REQUIRE", "").split(",")))
+# How much the slow proofs do: the suite runs a short version, `make nightly` the whole.
+COPIED_EVENTS = int(os.environ.pop("TANDEM_TEST_COPIED_EVENTS", "60"))
 _POSTGRES = os.environ.pop("TANDEM_TEST_POSTGRES", "")
 
 
