@@ -8,7 +8,7 @@ import asyncio
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlmodel import Session
@@ -72,6 +72,15 @@ class ChannelModule(Protocol):
     Settings: type[ChannelSettings]
 
     def build(self, settings: Any, parts: Parts) -> Channel: ...
+
+
+@runtime_checkable
+class Probes(Protocol):
+    """A channel's file that can ask its provider once, without a server."""
+
+    async def probe(self, settings: Any) -> str:
+        """ "ok" and what was found, or what is wrong and what to do. Raises ChannelError."""
+        ...
 
 
 class BadSections(Exception):

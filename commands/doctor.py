@@ -3,23 +3,26 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import channels as ways
 from commands.access import open_line
 from commands.deployment import Deployment
 from commands.failures import DONE, FAILED, CommandFailed
 from commands.line import Server
 from commands.screen import print_json, print_table, say
 from config.folders import FolderError
+from gateway.errors import ChannelError
 from rag.errors import RagError
 from rag.types import CheckReport, LibrarianHealth
 
 State = Literal["ok", "warning", "wrong"]
 _ROOT = Path(__file__).resolve().parents[1]
 _CLOCK_SKEW_S_MAX = 5.0
+_PROBE_WAIT_S = 10.0  # of one channel's provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,40 @@ def _server(deployment: Deployment) -> list[Finding]:
         ready: Any = Server(status["local_url"]).call("GET", "/health/ready")
     except CommandFailed as error:
         return [Finding(part, "wrong", str(error))]
-    found = ", ".join(f"{name}: {value}" for name, value in ready.items())
-    return [Finding(part, "ok", f"process {status['pid']} at {status['url']}; {found}")]
+    whole: State = "ok" if ready["status"] != "down" else "wrong"
+    text = f"process {status['pid']} at {status['url']} is {ready['status']}"
+    return [Finding(part, whole, text), *(_part(name, ready) for name in ready["parts"])]
+
+
+def _part(name: str, ready: Mapping[str, Any]) -> Finding:
+    said = ready["parts"][name]
+    return Finding(f"server: {name}", "ok" if said == "ok" else "wrong", said)
+
+
+def _channels(deployment: Deployment) -> list[Finding]:
+    """Ask each provider once, where the channel can; a running server says it itself."""
+    if deployment.folders.is_locked("gateway"):
+        return []
+    checked = ways.check_sections(deployment.settings.channels)
+    return [
+        _channel(name, module.probe(settings))
+        for name, (module, settings) in checked.items()
+        if isinstance(module, ways.Probes)
+    ]
+
+
+def _channel(name: str, asking: Coroutine[Any, Any, str]) -> Finding:
+    async def ask() -> str:
+        async with asyncio.timeout(_PROBE_WAIT_S):
+            return await asking
+
+    try:
+        said = asyncio.run(ask())
+    except TimeoutError:
+        said = f"no answer in {_PROBE_WAIT_S:g} s"
+    except ChannelError as error:
+        said = str(error)
+    return Finding(f"channel {name}", "ok" if said.startswith("ok") else "wrong", said)
 
 
 def _port(deployment: Deployment) -> Finding:
@@ -185,6 +220,7 @@ _CHECKS: tuple[Callable[[Deployment], list[Finding]], ...] = (
     _data_folder,
     _stores,
     _server,
+    _channels,
     _librarian,
     _clock,
     _transport,
