@@ -46,6 +46,7 @@ from gateway.outbox import Outbox, OutboxLimits
 from gateway.phrases import make_phrases
 from gateway.ports import Answerer, Channel, Clock, Reports
 from gateway.router import Router
+from gateway.running import RunningTurns
 from gateway.states import State
 from gateway.store import Store
 from gateway.turns import TurnLimits, Turns
@@ -139,7 +140,13 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     conversations = Conversations(parts.clock, phrases, cases, capabilities)
     rules = HandOffRules(**_values(settings.gateway.handoff))
     router = Router(conversations, words=_words(folders), rules=rules)
-    ingress = Ingress(store, router, parts.clock)
+    turns = Turns(
+        behind, conversations, parts.answerer or RemoteLibrarian(line), rules=rules,
+        limits=TurnLimits(**_values(settings.gateway.turns)),
+    )  # fmt: skip
+    limits = WorkerLimits(**_values(settings.gateway.worker))
+    running = RunningTurns(behind, turns, at_once_max=limits.turns_at_once_max)
+    ingress = Ingress(store, router, running)
     lent = ways.Parts(
         store=store,
         ingress=ingress,
@@ -154,17 +161,9 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     )
     channels = ways.open_channels(settings.channels, lent)
     capabilities |= {name: channel.capabilities for name, channel in channels.items()}
-    turns = Turns(
-        behind,
-        conversations,
-        parts.answerer or RemoteLibrarian(line),
-        rules=rules,
-        limits=TurnLimits(**_values(settings.gateway.turns)),
-    )
     outbox = Outbox(
         behind, conversations, channels, OutboxLimits(**_values(settings.gateway.outbox))
     )
-    limits = WorkerLimits(**_values(settings.gateway.worker))
     return Gateway(
         settings=settings,
         store=store,
@@ -172,7 +171,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         stopping=parts.stopping,
         channels=channels,
         ingress=ingress,
-        worker=Worker(behind, router, turns, outbox, channels=channels, limits=limits),
+        worker=Worker(behind, router, running, outbox, channels=channels, limits=limits),
         outbox=outbox,
         desk=Desk(store, conversations, parts.clock),
         line=line,

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, or_
+from sqlalchemy import bindparam, or_
 from sqlalchemy import select as select_columns
-from sqlalchemy.orm import Mapped, aliased
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -208,70 +209,43 @@ class Spoken:
 def unanswered(session: Session, conversation: Conversation) -> list[Spoken]:
     """The customer's words that neither bot nor person has replied to, oldest first. Presses of
     buttons are not words, except a chosen suggestion."""
-    lines = _unanswered().all(session, {"conversation": conversation.id})
-    return [line for line in lines[::-1] if (line.action or "choose-").startswith("choose-")]
+    return asked_and_before(session, conversation, limit=0)[0]
 
 
-def spoken_before(
-    session: Session, conversation: Conversation, *, seq: int, limit: int
-) -> list[Spoken]:
-    """What customer, bot and agents last said before `seq`, oldest first."""
-    place = {"conversation": conversation.id, "before": seq, "most": limit}
-    return _spoken_before().all(session, place)[::-1]
+def asked_and_before(
+    session: Session, conversation: Conversation, *, limit: int
+) -> tuple[list[Spoken], list[Spoken]]:
+    """`unanswered`, and at most `limit` lines that customer, bot and agents said before it; each
+    oldest first. Both from one look at the newest lines."""
+    newest_first = _spoken().all(
+        session, {"conversation": conversation.id, "most": UNANSWERED_MAX + limit}
+    )
+    since_reply = list(takewhile(lambda line: line.author == "customer", newest_first))
+    asked = [line for line in since_reply[:UNANSWERED_MAX] if _is_words(line)][::-1]
+    if not asked:
+        return [], []
+    return asked, [line for line in newest_first if line.seq < asked[0].seq][:limit][::-1]
+
+
+def _is_words(line: Spoken) -> bool:
+    return line.action is None or line.action.startswith("choose-")
 
 
 @cache
-def _unanswered() -> Prepared[Spoken]:
-    replied = (
-        select(Message.seq)
-        .where(*_visible_to_bot(), _is_from("bot", "agent"))
-        .order_by(col(Message.seq).desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+def _spoken() -> Prepared[Spoken]:
     statement = (
-        select_columns(*_of_spoken())
-        .where(
-            *_visible_to_bot(),
-            _is_from("customer"),
-            col(Message.seq) > func.coalesce(replied, 0),
+        select_columns(
+            col(Message.seq), col(Message.author), col(Message.text), col(Message.action),
+            col(Message.reply_kind),
         )
-        .order_by(col(Message.seq).desc())
-        .limit(UNANSWERED_MAX)
-    )
-    return Prepared(statement, Spoken)
-
-
-@cache
-def _spoken_before() -> Prepared[Spoken]:
-    statement = (
-        select_columns(*_of_spoken())
         .where(
-            *_visible_to_bot(),
-            _is_from("customer", "bot", "agent"),
-            col(Message.seq) < bindparam("before"),
+            col(Message.conversation_id) == bindparam("conversation"),
+            col(Message.note).is_(False),
+            col(Message.withdrawn_at).is_(None),
+            # Not as a list: those cannot be prepared.
+            or_(*(col(Message.author) == author for author in ("customer", "bot", "agent"))),
         )
         .order_by(col(Message.seq).desc())
         .limit(bindparam("most"))
-    )
-    return Prepared(statement, Spoken)
-
-
-def _of_spoken() -> tuple[Mapped[Any], ...]:
-    return (
-        col(Message.seq), col(Message.author), col(Message.text), col(Message.action),
-        col(Message.reply_kind),
     )  # fmt: skip
-
-
-def _is_from(*authors: Author) -> ColumnElement[bool]:
-    """One of `authors`, not as a list: those cannot be prepared."""
-    return or_(*(col(Message.author) == author for author in authors))
-
-
-def _visible_to_bot() -> tuple[ColumnElement[bool], ...]:
-    return (
-        col(Message.conversation_id) == bindparam("conversation"),
-        col(Message.note).is_(False),
-        col(Message.withdrawn_at).is_(None),
-    )
+    return Prepared(statement, Spoken)

@@ -14,7 +14,9 @@ from gateway.messages import InboundMessage, RawEvent
 from gateway.models import InboxEvent
 from gateway.ports import Clock
 from gateway.router import Received, Router
+from gateway.running import RunningTurns
 from gateway.store import Store, insert_once, touch
+from gateway.turns import Begin
 from storage.database import DatabaseError, Unavailable
 from storage.failpoints import reach
 from storage.ids import new_id
@@ -25,10 +27,11 @@ KEPT = "the message is kept and will be read in a moment"
 class Ingress:
     """What channels hand their events to."""
 
-    def __init__(self, store: Store, router: Router, clock: Clock) -> None:
+    def __init__(self, store: Store, router: Router, running: RunningTurns) -> None:
         self._store = store
         self._router = router
-        self._clock = clock
+        self._running = running
+        self._clock: Clock = running.clock
 
     async def store(self, event: RawEvent) -> None:
         """Commit a raw event (T1). A repeat is absorbed by its unique key.
@@ -46,14 +49,18 @@ class Ingress:
         reach("I4")
 
     async def take(self, event: RawEvent, message: InboundMessage) -> Received:
-        """Commit a raw event and its reading in one transaction (T1 and T2).
+        """Commit a raw event and its reading in one transaction (T1 and T2), and the start of the
+        bot's turn with them where it can run at once (T3).
 
         The same event again gives the same answer. Raises Conflict when it has another content,
         TooMuch for a passed limit, Overloaded or Unavailable when it is not (yet) taken in.
         """
-        now = self._clock()
         try:
-            return await self._store.write(lambda session: self._take(session, event, message, now))
+            with self._running.place() as begin:
+                return await self._store.write(
+                    lambda session: self._take(session, event, message, begin),
+                    committed=self._go_on,
+                )
         except (Conflict, TooMuch, DatabaseError):
             raise
         except Exception as error:  # kept raw, the worker goes on: nothing accepted is lost
@@ -61,12 +68,16 @@ class Ingress:
             raise Unavailable(KEPT) from error
 
     def _take(
-        self, session: Session, event: RawEvent, message: InboundMessage, now: datetime
+        self, session: Session, event: RawEvent, message: InboundMessage, begin: Begin | None
     ) -> Received:
-        if not keep_event(session, event, now, state="done"):
+        if not keep_event(session, event, self._clock(), state="done"):
             return self._again(session, event, message)
         reach("I6")
-        return self._router.receive(session, message)
+        return self._router.receive(session, message, begin=begin)
+
+    def _go_on(self, received: Received) -> None:
+        if received.begun is not None:
+            self._running.go_on(received.begun)
 
     def _again(self, session: Session, event: RawEvent, message: InboundMessage) -> Received:
         body = session.exec(select(InboxEvent.body).where(*_key(event))).one()

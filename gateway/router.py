@@ -32,6 +32,7 @@ from gateway.messages import Action, Address, ChatMoved, Inbound, InboundMessage
 from gateway.models import Conversation, Delivery, Message, Revision
 from gateway.states import State
 from gateway.store import insert, insert_once, touch_conversation
+from gateway.turns import Begin, Snapshot
 from rag.language import detect
 from rag.types import Language
 from storage.ids import new_id
@@ -44,11 +45,13 @@ ATTACHMENTS_MAX = 10  # of one message; the rest of an album is left out
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Where an inbound message ended up. `repeated`: it had been there before."""
+    """Where an inbound message ended up. `repeated`: it had been there before. `begun`: the bot's
+    turn that was started with it."""
 
     id: str
     seq: int
     repeated: bool = False
+    begun: Snapshot | None = None
 
 
 class OriginalMissing(GatewayError):
@@ -86,8 +89,13 @@ class Router:
                 self.receive(session, inbound)
         return True
 
-    def receive(self, session: Session, inbound: InboundMessage) -> Received:
-        """Store a customer's message and decide who goes on. Repeats change nothing."""
+    def receive(
+        self, session: Session, inbound: InboundMessage, *, begin: Begin | None = None
+    ) -> Received:
+        """Store a customer's message and decide who goes on. Repeats change nothing.
+
+        `begin` starts the bot's turn at once; without it the turn is scheduled.
+        """
         if inbound.edits or inbound.deletes:  # may carry the very id of what it changes
             return self._change(session, inbound)
         if known := self.known(session, inbound) or self._joined(session, inbound):
@@ -105,7 +113,11 @@ class Router:
             album=_album(inbound),
         ))  # fmt: skip
         self._arrived(session, message, conversation.id, inbound)
-        self._route(session, conversation, text, inbound)
+        if self._is_for_bot(session, conversation, text, inbound):
+            begun = begin(session, conversation) if begin else None
+            if begun is None:
+                self._conversations.schedule_turn(session, conversation)
+            return Received(message.id, message.seq, begun=begun)
         return Received(message.id, message.seq)
 
     def known(self, session: Session, inbound: InboundMessage) -> Received | None:
@@ -175,22 +187,23 @@ class Router:
         offered = offered_labels(session, conversation)
         return offered.get(inbound.action) or self._phrases.button(inbound.action, language).label
 
-    def _route(
+    def _is_for_bot(
         self,
         session: Session,
         conversation: Conversation,
         text: str,
         inbound: InboundMessage,
-    ) -> None:
+    ) -> bool:
+        """Let people have what is theirs; whether the bot is to answer."""
         if conversation.state == State.WAITING and inbound.action == "bot":
             self._conversations.hand_back(session, conversation, CUSTOMER)
         if conversation.state != State.BOT or inbound.action in ("bot", "helpful", "not_helpful"):
-            return
+            return False
         told = self._told(session, conversation, text, inbound)
         if why := before_answer(told, self._words, self._rules):
             self._conversations.hand_over(session, conversation, why, CUSTOMER)
-        else:
-            self._conversations.schedule_turn(session, conversation)
+            return False
+        return True
 
     def _told(
         self,
@@ -201,14 +214,22 @@ class Router:
     ) -> Told:
         now = self._clock()
         age = now - inbound.sent_at if inbound.sent_at else timedelta(0)
-        lately = {"conversation": conversation.id, "since": now - timedelta(minutes=1)}
-        recent = _bot_lines_since().first(session, lately) or 0
         return Told(
             text=text, action=inbound.action,
             unreadable=bool(inbound.attachments) and not inbound.text,
             asked_before=self._asks(text) and self._asked_before(session, conversation),
-            bot_turns_last_minute=recent, minutes_old=age.total_seconds() / 60,
+            bot_turns_last_minute=self._bot_lately(session, conversation),
+            minutes_old=age.total_seconds() / 60,
         )  # fmt: skip
+
+    def _bot_lately(self, session: Session, conversation: Conversation) -> int:
+        """How often the bot spoke in the last minute; not counted while there are fewer lines
+        than it takes to call a person."""
+        if conversation.next_seq <= self._rules.bot_turns_per_minute_max:
+            return 0
+        since = self._clock() - timedelta(minutes=1)
+        lately = {"conversation": conversation.id, "since": since}
+        return _bot_lines_since().first(session, lately) or 0
 
     def _asks(self, text: str) -> bool:
         return any(words.asks.search(text) for words in self._words)

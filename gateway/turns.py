@@ -6,11 +6,11 @@ knowledge. Whatever breaks, a person is called: silence is not an outcome.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import bindparam
@@ -20,16 +20,17 @@ from sqlmodel import Session, col
 from gateway import conversations as talk
 from gateway.conversations import BOT, SYSTEM, Conversations, Draft
 from gateway.handoff import HandOffRules, HandOver, Reply, Signal, Told, after_answer, before_answer
-from gateway.history import Spoken, spoken_before, unanswered
+from gateway.history import Spoken, asked_and_before
 from gateway.messages import Action, Button
 from gateway.models import Conversation, KnowledgeFloor, Turn
 from gateway.ports import Answerer
 from gateway.states import State
-from gateway.store import Store, change, lock_conversation, touch
+from gateway.store import Store, change, insert_once, lock_conversation, touch
 from rag.turns import TurnKind, classify_turn
 from rag.types import Answer, Language, Question, Reason
 from rag.types import Turn as Said
 from storage.failpoints import reach, reach_async
+from storage.ids import new_id
 from storage.prepared import Prepared
 
 log = structlog.get_logger()
@@ -75,6 +76,10 @@ class Snapshot:
     offers: int
 
 
+Begin = Callable[[Session, Conversation], Snapshot | None]
+"""Starts a conversation's turn in the caller's transaction; None if it is not to be started."""
+
+
 class TurnRow(NamedTuple):
     """A turn as it stands in the store, as far as running it needs it."""
 
@@ -108,8 +113,11 @@ class Turns:
     async def handle(self, turn_id: str) -> None:
         """Let the bot answer one open turn. Whatever happens, the customer hears something."""
         snapshot = await self._store.write(lambda session: self._start(session, turn_id))
-        if snapshot is None:
-            return
+        if snapshot is not None:
+            await self.go_on(snapshot)
+
+    async def go_on(self, snapshot: Snapshot) -> None:
+        """Think and speak, once the turn's start is committed."""
         await reach_async("B1")
         meanwhile = [
             asyncio.create_task(self._heartbeat(snapshot)),
@@ -129,36 +137,54 @@ class Turns:
 
     def _start(self, session: Session, turn_id: str) -> Snapshot | None:
         """T3: take the turn and a picture of the conversation, or None if it is not to be run."""
-        now = self.clock()
         turn = _locked_turn().first(session, {"id": turn_id})
         if turn is None or turn.state != "scheduled":
             return None
         conversation = lock_conversation(session, turn.conversation_id)
-        asked = unanswered(session, conversation) if conversation else []
-        if conversation is None or conversation.state != State.BOT or not asked:
+        picture = self._picture(session, conversation, turn) if conversation else None
+        if conversation is None or conversation.state != State.BOT or picture is None:
             change(session, Turn, turn_id, state="done")
             return None
         if turn.attempts >= self._limits.attempts_max:
             self._give_up(session, conversation, turn)
             return None
-        change(
-            session, Turn, turn_id, state="running", attempts=turn.attempts + 1,
-            epoch=conversation.epoch, upto_seq=conversation.customer_seq,
-            lease=now + timedelta(seconds=self._limits.lease_s),
-        )  # fmt: skip
-        return self._snapshot(session, conversation, turn, asked)
+        change(session, Turn, turn_id, **self._taken(picture))
+        return picture
+
+    def begin(self, session: Session, conversation: Conversation) -> Snapshot | None:
+        """T3 inside T2: a turn that starts with the message it answers. None if one is open
+        already or there is nothing to answer."""
+        turn = TurnRow(new_id(), conversation.id, "scheduled", 0, 0)
+        picture = self._picture(session, conversation, turn)
+        if picture is None:
+            return None
+        now = self.clock()
+        begun = insert_once(session, Turn, {
+            "id": turn.id, "conversation_id": conversation.id, "restarts": 0, "due": now,
+            "created_at": now, **self._taken(picture),
+        })  # fmt: skip
+        return picture if begun else None
+
+    def _taken(self, picture: Snapshot) -> Mapping[str, Any]:
+        """What a turn's row says from its start on."""
+        return {
+            "state": "running", "attempts": picture.fence, "epoch": picture.epoch,
+            "upto_seq": picture.upto_seq,
+            "lease": self.clock() + timedelta(seconds=self._limits.lease_s),
+        }  # fmt: skip
 
     def _give_up(self, session: Session, conversation: Conversation, turn: TurnRow) -> None:
         change(session, Turn, turn.id, state="failed")
         why = HandOver((Signal("failed", f"{turn.attempts} attempts"),))
         self._conversations.hand_over(session, conversation, why, SYSTEM)
 
-    def _snapshot(
-        self, session: Session, conversation: Conversation, turn: TurnRow, asked: list[Spoken]
-    ) -> Snapshot:
-        lines = spoken_before(
-            session, conversation, seq=asked[0].seq, limit=self._limits.history_max
-        )
+    def _picture(
+        self, session: Session, conversation: Conversation, turn: TurnRow
+    ) -> Snapshot | None:
+        """What the bot is shown, or None if the customer has no words without a reply."""
+        asked, lines = asked_and_before(session, conversation, limit=self._limits.history_max)
+        if not asked:
+            return None
         text = "\n".join(line.text for line in asked)[-self._limits.text_to_bot_max :]
         kinds = [line.reply_kind for line in reversed(lines) if line.author == "bot"]
         return Snapshot(

@@ -23,10 +23,10 @@ from gateway.models import InboxEvent, Turn
 from gateway.outbox import Outbox
 from gateway.ports import Channel, Clock, Introduces
 from gateway.router import OriginalMissing, Router, as_original
+from gateway.running import RunningTurns
 from gateway.store import Store
-from gateway.turns import Turns
 from storage.database import DatabaseError
-from storage.failpoints import reach, reach_async
+from storage.failpoints import reach
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class Worker:
         self,
         store: Store,
         router: Router,
-        turns: Turns,
+        running: RunningTurns,
         outbox: Outbox,
         *,
         channels: Mapping[str, Channel],
@@ -64,22 +64,21 @@ class Worker:
     ) -> None:
         self._store = store
         self._router = router
-        self._turns = turns
+        self._running = running
         self._outbox = outbox
         self._channels = channels
         self._limits = limits
-        self._clock: Clock = turns.clock
+        self._clock: Clock = running.clock
         self._lanes: dict[Lane, deque[tuple[str, Inbound]]] = {}
         self._admitted: set[str] = set()
         self._suspects: set[str] = set()  # one of them may have ended the process before this one
-        self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Work until cancelled; what is in flight then is finished by `close`."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow("events", self._admit_events))
-            group.create_task(self._follow("turns", self._admit_turns))
+            group.create_task(self._follow("turns", self._running.admit))
             group.create_task(self._sweep())
 
     async def _follow(self, topic: str, admit: Callable[[], Awaitable[int]]) -> None:
@@ -113,7 +112,7 @@ class Worker:
 
     async def admit(self) -> int:
         """Start everything that waits in the database and is not at work already; how much."""
-        return await self._admit_events() + await self._admit_turns()
+        return await self._admit_events() + await self._running.admit()
 
     async def settle(self) -> None:
         """Work until nothing is left to do. For tests and the demo."""
@@ -132,7 +131,7 @@ class Worker:
                 task.cancel()
 
     def _at_work(self) -> list[asyncio.Task[None]]:
-        return [*self._tasks, *self._running.values()]
+        return [*self._tasks, *self._running.tasks]
 
     # Raw events
 
@@ -319,34 +318,6 @@ class Worker:
 
         await self._store.write(work)
 
-    # Turns
-
-    async def _admit_turns(self) -> int:
-        room = self._limits.turns_at_once_max - len(self._running)
-        if room <= 0:
-            return 0
-        soon = self._clock() + timedelta(seconds=1)
-        enough = {"soon": soon, "most": self._limits.turns_at_once_max * 2}
-        due = await self._store.read(
-            lambda session: session.exec(_due_turns(), params=enough).all()
-        )
-        waiting = [one for one in due if one not in self._running][:room]
-        for turn_id in waiting:
-            self._running[turn_id] = asyncio.create_task(self._run_turn(turn_id))
-        return len(waiting)
-
-    async def _run_turn(self, turn_id: str) -> None:
-        try:
-            await reach_async("B0")
-            await self._turns.handle(turn_id)
-        except Exception as error:  # it stays open and its lease ends: the sweeper tries again
-            log.warning("turn_failed", turn_id=turn_id, error=type(error).__name__)
-        finally:
-            others_wait = len(self._running) >= self._limits.turns_at_once_max
-            del self._running[turn_id]
-            if others_wait:
-                self._store.feed.publish(("turns",))
-
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -362,16 +333,6 @@ def _new_events() -> SelectOfScalar[InboxEvent]:
             col(InboxEvent.due).is_(None) | (col(InboxEvent.due) <= bindparam("now")),
         )
         .order_by(col(InboxEvent.id))
-        .limit(bindparam("most"))
-    )
-
-
-@cache
-def _due_turns() -> SelectOfScalar[str]:
-    return (
-        select(Turn.id)
-        .where(Turn.state == "scheduled", col(Turn.due) <= bindparam("soon"))
-        .order_by(col(Turn.due), col(Turn.id))
         .limit(bindparam("most"))
     )
 

@@ -10,7 +10,7 @@ from tests.gateway.world import World
 def worker(world: World, **limits: float) -> Worker:
     """A worker of the same gateway, with other limits."""
     return Worker(
-        world.store, world.router, world.turns, world.outbox,
+        world.store, world.router, world.running, world.outbox,
         channels=world.channels, limits=WorkerLimits(retry_s=0.0, **limits),  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
 

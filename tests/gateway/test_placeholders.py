@@ -1,5 +1,7 @@
 """Where nobody can prove that a text arrived, the bot's is edited into a placeholder."""
 
+import asyncio
+
 import pytest
 from sqlmodel import Session, col, select
 
@@ -75,9 +77,8 @@ async def test_a_crash_while_sending_ends_in_one_answer(world: World) -> None:
     await world.worker._admit_events()
     for task in list(world.worker._tasks):
         await task
-    await world.worker._admit_turns()
-    for task in list(world.worker._running.values()):
-        await task
+    await world.running.admit()
+    await asyncio.wait(world.running.tasks)
     [(claim, _)] = await world.store.write(world.outbox._claim)
     parcel = await world.store.write(lambda s: world.outbox._start(s, claim))
     assert parcel is not None

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from gateway.conversations import Draft
 from gateway.errors import IllegalMove
 from gateway.history import transcript
+from gateway.messages import InboundMessage
 from gateway.models import Conversation, Delivery, Turn
 from gateway.sending import Claim, End, Parcel
 from gateway.turns import Snapshot
@@ -27,14 +28,24 @@ BOT_STEPS = ("start", "think", "finish", "claim", "mark_sending", "send", "recor
 class Interleaving:
     """Drives the production steps one by one, so that a person's step can fall between any two."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, at_once: bool = False) -> None:
         self.world = world
+        self._at_once = at_once  # the turn starts with the message, as on the web
         self.snapshot: Snapshot | None = None
         self.claims: list[Claim] = []
         self.parcels: list[Parcel] = []
 
     async def open(self) -> None:
-        await self.world.ingress.store(self.world.memory.event_of(chat="c1", text="How long?"))
+        event = self.world.memory.event_of(chat="c1", text="How long?")
+        if self._at_once:
+            message, begin = self.world.memory.parse(event), self.world.turns.begin
+            assert isinstance(message, InboundMessage)
+            self.snapshot = await self.world.store.write(
+                lambda s: self.world.router.receive(s, message, begin=begin).begun
+            )
+            assert self.snapshot is not None
+            return
+        await self.world.ingress.store(event)
         await self.world.worker._admit_events()
         for task in list(self.world.worker._tasks):
             await task
@@ -43,6 +54,8 @@ class Interleaving:
         await getattr(self, f"_{name}")()
 
     async def _start(self) -> None:
+        if self._at_once:
+            return
         [*_, turn_id] = await self.world.store.read(
             lambda s: list(s.exec(select(Turn.id).order_by(col(Turn.id))))
         )
@@ -85,9 +98,9 @@ class Interleaving:
         await self.world.act(lambda s, c: talk.say(s, c, draft), visitor="c1")
 
 
-async def play(world: World, at: int) -> list[str]:
+async def play(world: World, at: int, *, at_once: bool) -> list[str]:
     """All bot steps with the take-over before step `at`; what the customer then got, in order."""
-    run = Interleaving(world)
+    run = Interleaving(world, at_once=at_once)
     await run.open()
     for n, name in enumerate((*BOT_STEPS, "end")):
         if n == at:
@@ -98,10 +111,11 @@ async def play(world: World, at: int) -> list[str]:
     return world.memory.texts()
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("at", range(len(BOT_STEPS) + 1))
-async def test_nothing_of_the_bot_follows_a_person(world: World, at: int) -> None:
+async def test_nothing_of_the_bot_follows_a_person(world: World, at: int, at_once: bool) -> None:
     """Up to the first byte the text is withdrawn; once on the wire it shows before the person's."""
-    texts = await play(world, at)
+    texts = await play(world, at, at_once=at_once)
 
     ana = texts.index("Ana has joined.")
     assert all("30 days" not in text for text in texts[ana:])
@@ -124,7 +138,7 @@ async def test_whatever_people_do_meanwhile_the_epoch_guards_every_bot_text(
     database = Database(f"sqlite:///{path}")
     try:
         world = World(database, TurnedClock())
-        run = Interleaving(world)
+        run = Interleaving(world, at_once=data.draw(st.booleans()))
         await run.open()
         for name in BOT_STEPS:
             for act in data.draw(st.lists(st.sampled_from(PEOPLE), max_size=2)):

@@ -29,6 +29,7 @@ from gateway.models import Conversation, Message
 from gateway.outbox import Outbox, OutboxLimits
 from gateway.phrases import Phrases, make_phrases
 from gateway.router import Received, Router
+from gateway.running import RunningTurns
 from gateway.store import Store
 from gateway.turns import TurnLimits, Turns
 from gateway.worker import Worker, WorkerLimits
@@ -165,10 +166,14 @@ class World:
         self.conversations = Conversations(clock, phrases(), self.inbox, capabilities)
         rules = HandOffRules()
         self.router = Router(self.conversations, words=words(), rules=rules)
-        self.ingress = Ingress(self.store, self.router, clock)
         self.turns = Turns(
             self.store, self.conversations, self.answerer, rules=rules, limits=TurnLimits()
         )
+        limits = WorkerLimits(retry_s=0.0)
+        self.running = RunningTurns(self.store, self.turns, at_once_max=limits.turns_at_once_max)
+        self.ingress = Ingress(self.store, self.router, self.running)
+        full = RunningTurns(self.store, self.turns, at_once_max=0)
+        self.full_ingress = Ingress(self.store, self.router, full)
         self.outbox = Outbox(
             self.store,
             self.conversations,
@@ -176,8 +181,8 @@ class World:
             OutboxLimits(reconcile_first_s=0, reconcile_again_s=0),
         )
         self.worker = Worker(
-            self.store, self.router, self.turns, self.outbox,
-            channels=self.channels, limits=WorkerLimits(retry_s=0.0),
+            self.store, self.router, self.running, self.outbox,
+            channels=self.channels, limits=limits,
         )  # fmt: skip
         self._count = 0
 
@@ -192,7 +197,13 @@ class World:
     async def write_in(
         self, text: str, *, visitor: str = "v1", action: Action | None = None
     ) -> Received:
-        """A customer on the web says something; the bot has not been given a turn yet."""
+        """A customer on the web says something to a process with no place for a turn: the bot's
+        waits in the database."""
+        return await self._write_in(self.full_ingress, text, visitor, action)
+
+    async def _write_in(
+        self, ingress: Ingress, text: str, visitor: str, action: Action | None
+    ) -> Received:
         self._count += 1
         message_id = f"{visitor}:{self._count}"
         message = customer_message(text, external_id=message_id, visitor=visitor, action=action)
@@ -200,13 +211,17 @@ class World:
             channel="web", account="main", external_id=message_id,
             body=f"{text}|{message.action}".encode(),
         )  # fmt: skip
-        return await self.ingress.take(event, message)
+        return await ingress.take(event, message)
+
+    async def begin(self, text: str, *, visitor: str = "v1") -> Received:
+        """A customer on the web says something, and the bot's turn starts with it."""
+        return await self._write_in(self.ingress, text, visitor, None)
 
     async def ask(
         self, text: str, *, visitor: str = "v1", action: Action | None = None
     ) -> list[Item]:
         """A customer says something, everything settles; what they see since."""
-        received = await self.write_in(text, visitor=visitor, action=action)
+        received = await self._write_in(self.ingress, text, visitor, action)
         await self.worker.settle()
         return await self.seen(visitor, after=received.seq)
 
