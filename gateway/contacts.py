@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from gateway.errors import Unauthorised
 from gateway.messages import Address, Sender
 from gateway.models import Contact, Identity, Visitor
-from gateway.store import insert_once
+from gateway.store import insert, insert_once
 from rag.types import Language
 from storage.ids import new_id
 from storage.prepared import Prepared
@@ -107,16 +107,17 @@ def _new_contact(
     session: Session, account: Mapping[str, str], sender: Sender, now: datetime
 ) -> Person | None:
     """None when another worker met the same account first."""
-    contact = Contact(id=new_id(), name=sender.name, language=sender.language, created_at=now)
-    session.add(contact)
-    session.flush()
+    contact_id = new_id()
+    insert(session, Contact, {
+        "id": contact_id, "name": sender.name, "language": sender.language, "created_at": now,
+    })  # fmt: skip
     made = insert_once(session, Identity, {
-        "id": new_id(), "contact_id": contact.id, **account, "name": sender.name,
+        "id": new_id(), "contact_id": contact_id, **account, "name": sender.name,
         "proof": "channel", "linked_at": now,
     })  # fmt: skip
     if made:
-        return Person(contact.id, sender.language)
-    session.delete(contact)
+        return Person(contact_id, sender.language)
+    session.delete(session.get_one(Contact, contact_id))
     return None
 
 

@@ -11,12 +11,11 @@ from sqlalchemy import bindparam, or_
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.messages import Action, Author, Button, Item, Line, OutboundMessage
 from gateway.models import Conversation, Delivery, Message
 from rag.types import Citation
-from storage.prepared import Prepared
+from storage.prepared import Prepared, PreparedObjects
 
 PAGE_MAX = 100
 UNANSWERED_MAX = 50  # lines of a customer that one answer is made for
@@ -177,22 +176,22 @@ def outbound(row: Message) -> OutboundMessage:
 
 def newest(session: Session, contact_id: str, thread_key: str) -> Conversation | None:
     """The newest conversation of a person in a thread, locked until commit."""
-    return session.exec(_newest(), params={"contact": contact_id, "thread": thread_key}).first()
+    return _newest().first(session, {"contact": contact_id, "thread": thread_key})
 
 
 @cache
-def _newest() -> SelectOfScalar[Conversation]:
-    return (
+def _newest() -> PreparedObjects[Conversation]:
+    statement = (
         select(Conversation)
         .where(
-            Conversation.contact_id == bindparam("contact"),
-            Conversation.thread_key == bindparam("thread"),
+            col(Conversation.contact_id) == bindparam("contact"),
+            col(Conversation.thread_key) == bindparam("thread"),
         )
         .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
         .limit(1)
         .with_for_update()
-        .execution_options(populate_existing=True)
     )
+    return PreparedObjects(Conversation, statement)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Table, bindparam, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlmodel import Session, SQLModel, col, select
 
 from gateway.feed import Feed
 from gateway.models import Conversation
 from storage.database import Database
-from storage.prepared import Prepared
+from storage.prepared import Prepared, PreparedObjects
 
 T = TypeVar("T")
 
@@ -135,17 +134,15 @@ def _table(table: type[SQLModel]) -> Table:
 
 def lock_conversation(session: Session, conversation_id: str) -> Conversation | None:
     """The row, locked until commit on PostgreSQL; SQLite has one writer anyway."""
-    return session.exec(_locked_conversation(), params={"id": conversation_id}).first()
+    return _locked_conversation().first(session, {"id": conversation_id})
 
 
 @cache
-def _locked_conversation() -> SelectOfScalar[Conversation]:
-    return (
-        select(Conversation)
-        .where(Conversation.id == bindparam("id"))
-        .with_for_update()
-        .execution_options(populate_existing=True)
+def _locked_conversation() -> PreparedObjects[Conversation]:
+    statement = (
+        select(Conversation).where(col(Conversation.id) == bindparam("id")).with_for_update()
     )
+    return PreparedObjects(Conversation, statement)
 
 
 def create_triggers(connection: Connection) -> None:

@@ -7,17 +7,20 @@ statement, so that part is left out. Meaning, parameters and errors stay the sam
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Column, Dialect, Select
+from sqlalchemy import Column, Dialect, Select, inspect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.types import TypeEngine
-from sqlmodel import Session
+from sqlmodel import Session, SQLModel
 
 T = TypeVar("T")
+M = TypeVar("M", bound=SQLModel)
 Convert = Callable[[Any], Any]
 
 
@@ -116,6 +119,37 @@ class Prepared(Generic[T]):
         )
         self._compiled[dialect.name] = compiled
         return compiled
+
+
+class PreparedObjects(Generic[M]):
+    """A prepared SELECT of one mapped class, for rows that the session shall keep track of: what
+    their holder changes is written at the next flush."""
+
+    def __init__(self, mapped: type[M], statement: Select[M]) -> None:
+        self._mapped = mapped
+        self._rows = Prepared(statement, lambda *columns: columns)
+        self._names = [str(column.key) for column in statement.selected_columns]
+
+    def first(self, session: Session, values: Mapping[str, Any]) -> M | None:
+        """The first object, as it is in the database now, whatever the session knew of it."""
+        session.flush()
+        found = self._rows.first(session, values)
+        if found is None:
+            return None
+        mapper = inspect(self._mapped)
+        named = dict(zip(self._names, found, strict=True))
+        own_id = tuple(named[str(column.key)] for column in mapper.primary_key)
+        own_key = mapper.identity_key_from_primary_key(own_id)
+        known = session.identity_map.get(own_key)
+        if known is not None:
+            for name, value in named.items():
+                set_committed_value(known, name, value)
+            return cast("M", known)
+        made: M = mapper.class_manager.new_instance()
+        vars(made).update(named)
+        make_transient_to_detached(made)
+        session.add(made)
+        return made
 
 
 def _constants(made: SQLCompiler) -> dict[str, Any]:

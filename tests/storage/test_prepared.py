@@ -15,23 +15,35 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    inspect,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Session, SQLModel, col
 
 from storage.columns import UtcDateTime
 from storage.database import Database
-from storage.prepared import Prepared
+from storage.prepared import Prepared, PreparedObjects
 from tests.needs import postgres_url
 
-THINGS = Table(
-    "prepared_test", MetaData(),
-    Column("id", Integer, primary_key=True), Column("name", String, nullable=False),
-    Column("parts", JSON, nullable=False), Column("raw", LargeBinary),
-    Column("made_at", UtcDateTime), Column("count", Integer, default=7),
-)  # fmt: skip
+
+class Things(SQLModel, registry=registry()):
+    """Their own metadata: nothing of the product's is made or dropped here."""
+
+
+class Thing(Things, table=True):
+    __tablename__ = "prepared_test"  # pyright: ignore[reportAssignmentType]
+    id: int = Field(primary_key=True)
+    name: str
+    parts: list[dict[str, str | None]] = Field(sa_type=JSON)
+    raw: bytes | None = Field(sa_type=LargeBinary)
+    made_at: dt.datetime | None = Field(sa_type=UtcDateTime)
+    count: int | None = 7
+
+
+THINGS: Table = inspect(Thing).local_table  # pyright: ignore[reportAssignmentType]
 ROW: dict[str, Any] = {
     "id": 1, "name": "'; DROP TABLE", "parts": [{"a": "ä", "b": None}], "raw": b"\x00\xff",
     "made_at": dt.datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=dt.UTC),
@@ -127,3 +139,48 @@ def test_what_is_made_anew_each_time_cannot_be_prepared(database: Database) -> N
     for statement in (growing, defaulted):
         with pytest.raises(TypeError):
             database.read_now(lambda session, one=statement: one.all(session, {}))
+
+
+@pytest.fixture
+def thing() -> PreparedObjects[Thing]:
+    return PreparedObjects(
+        Thing, select(Thing).where(col(Thing.id) == bindparam("id")).with_for_update()
+    )
+
+
+def name_of(session: Session) -> str:
+    return session.connection().execute(select(THINGS.c.name)).scalar_one()
+
+
+def test_what_is_changed_in_a_loaded_object_is_written(
+    database: Database, keep: Prepared[object], thing: PreparedObjects[Thing]
+) -> None:
+    """The session keeps track of it, as of one that it loaded itself; none is no object."""
+
+    def work(session: Session) -> tuple[Thing | None, bool]:
+        keep.run(session, ROW)
+        found = thing.first(session, {"id": 1})
+        assert found is not None
+        clean = not session.dirty
+        found.name = "changed"
+        return thing.first(session, {"id": 2}), clean
+
+    assert database.write_now(work) == (None, True)
+    assert database.read_now(name_of) == "changed"
+
+
+def test_an_object_the_session_knows_is_brought_up_to_date(
+    database: Database, keep: Prepared[object], thing: PreparedObjects[Thing]
+) -> None:
+    """Own changes are written first; the others' are seen; it stays one object."""
+
+    def work(session: Session) -> tuple[bool, str, int | None, bool]:
+        keep.run(session, ROW)
+        known = session.get_one(Thing, 1)
+        known.name = "mine"
+        session.connection().execute(update(THINGS).values(count=8))
+        again = thing.first(session, {"id": 1})
+        return again is known, known.name, known.count, bool(session.dirty)
+
+    assert database.write_now(work) == (True, "mine", 8, False)
+    assert database.read_now(name_of) == "mine"
