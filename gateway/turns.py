@@ -6,6 +6,7 @@ knowledge. Whatever breaks, a person is called: silence is not an outcome.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +30,7 @@ from gateway.store import Store, change, insert_once, lock_conversation, touch
 from rag.turns import TurnKind, classify_turn
 from rag.types import Answer, Language, Question, Reason
 from rag.types import Turn as Said
+from storage.database import DatabaseError
 from storage.failpoints import reach, reach_async
 from storage.ids import new_id
 from storage.prepared import Prepared
@@ -119,15 +121,12 @@ class Turns:
     async def go_on(self, snapshot: Snapshot) -> None:
         """Think and speak, once the turn's start is committed."""
         await reach_async("B1")
-        meanwhile = [
-            asyncio.create_task(self._heartbeat(snapshot)),
-            asyncio.create_task(self._show_typing(snapshot)),
-        ]
+        self._show_typing(snapshot)
+        meanwhile = asyncio.create_task(self._keep_alive(snapshot))
         try:
             reply, answer = await self._think(snapshot)
         finally:
-            for task in meanwhile:
-                task.cancel()
+            meanwhile.cancel()
         await reach_async("B5")
         again = await self._store.write(
             lambda session: self._finish(session, snapshot, reply, answer)
@@ -198,23 +197,33 @@ class Turns:
             declines=_in_a_row(kinds, "decline"), offers=_in_a_row(kinds, "offer"),
         )  # fmt: skip
 
-    async def _heartbeat(self, snapshot: Snapshot) -> None:
+    async def _keep_alive(self, snapshot: Snapshot) -> None:
+        """While the bot thinks: keep the lease, and show typing again and again, as a screen may
+        begin to listen only after the turn has begun."""
+
         def extend(session: Session) -> None:
             turn = session.get(Turn, snapshot.turn_id)
             if turn is not None and (turn.state, turn.attempts) == ("running", snapshot.fence):
                 turn.lease = self.clock() + timedelta(seconds=self._limits.lease_s)
                 session.add(turn)
 
+        extended = time.monotonic()
         while True:
-            await asyncio.sleep(self._limits.heartbeat_s)
-            await self._store.write(extend)
+            await asyncio.sleep(min(TYPING_EVERY_S, self._limits.heartbeat_s))
+            self._show_typing(snapshot)
+            if time.monotonic() - extended >= self._limits.heartbeat_s:
+                extended = time.monotonic()
+                await self._unless_down(extend)
 
-    async def _show_typing(self, snapshot: Snapshot) -> None:
-        """Again and again: a screen may begin to listen only after the turn has begun."""
-        while True:
-            signal = {"type": "typing", "author": "bot"}
-            self._store.feed.publish((f"contact:{snapshot.contact_id}",), signal)
-            await asyncio.sleep(TYPING_EVERY_S)
+    async def _unless_down(self, work: Callable[[Session], None]) -> None:
+        try:
+            await self._store.write(work)
+        except DatabaseError as error:  # if it stays so, the lease ends and another takes the turn
+            log.warning("lease_not_extended", error=str(error))
+
+    def _show_typing(self, snapshot: Snapshot) -> None:
+        signal = {"type": "typing", "author": "bot"}
+        self._store.feed.publish((f"contact:{snapshot.contact_id}",), signal)
 
     async def _think(self, snapshot: Snapshot) -> tuple[Reply, Answer | None]:
         """What to say, with no transaction open. A broken bot calls a person."""

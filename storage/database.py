@@ -68,27 +68,32 @@ class _Write:
 
 
 class _Held:
-    """A thread's own connection, kept between transactions: to fetch one from the pool each time
-    costs more than a small transaction. After an error the next one gets a fresh connection."""
+    """A thread's own session, kept with its connection between transactions: to make them anew
+    each time costs more than a small transaction. After an error the next one gets fresh ones."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._connection: Connection | None = None
+        self._kept: tuple[Session, Connection] | None = None
 
     @contextmanager
     def session(self) -> Generator[Session]:
-        connection, self._connection = self._connection or self._engine.connect(), None
+        (session, connection), self._kept = self._kept or self._made(), None
         try:
-            with Session(connection, expire_on_commit=False) as session:
-                yield session
+            yield session
+            session.close()  # ends what is open, forgets every object
         except BaseException:
+            session.close()
             connection.close()
             raise
-        self._connection = connection
+        self._kept = session, connection
+
+    def _made(self) -> tuple[Session, Connection]:
+        connection = self._engine.connect()
+        return Session(connection, expire_on_commit=False), connection
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._kept is not None:
+            self._kept[1].close()
 
 
 class Database:

@@ -67,6 +67,8 @@ class Chat:
         self.sessions = _per_minute(settings.sessions_per_minute)
         self.messages = _per_minute(settings.messages_per_minute)
         self.reads = _per_minute(settings.reads_per_minute)
+        self._waiting: set[Subscription] = set()
+        self._stop_watch: asyncio.Task[None] | None = None
 
     async def start(self, language: Language | None) -> str:
         """A new visitor's token."""
@@ -132,14 +134,24 @@ class Chat:
 
     async def hint(self, hints: Subscription, wait_s: float) -> tuple[bool, list[Signal]]:
         """`hints.wait`, ended early when the server stops."""
-        waiting = asyncio.ensure_future(hints.wait(wait_s))
-        stopping = asyncio.ensure_future(self.parts.stopping.wait())
+        if self.is_stopping:
+            return False, []
+        self._waiting.add(hints)
+        if self._stop_watch is None:
+            self._stop_watch = asyncio.create_task(self._wake_at_stop())
         try:
-            await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
-            return waiting.result() if waiting.done() else (False, [])
+            return await hints.wait(wait_s)
         finally:
-            waiting.cancel()
-            stopping.cancel()
+            self._waiting.discard(hints)
+            if not self._waiting:
+                self._stop_watch.cancel()
+                self._stop_watch = None
+
+    async def _wake_at_stop(self) -> None:
+        """One watch for all who wait: two tasks for each of them cost more than their reads."""
+        await self.parts.stopping.wait()
+        for hints in self._waiting:
+            hints.notify()
 
     def _visitor(self, session: Session, token: str) -> KnownVisitor:
         return visitor_of(
