@@ -159,7 +159,8 @@ class Capabilities:
     """What a channel can do, as data: nobody compares a channel's name.
 
     `pulled` means that the customer's side reads our own store by `seq`: the commit of a message
-    is its delivery. `unit` is what the channel counts text in. `placeholders`: the bot's text goes
+    is its delivery. `sources`: the channel shows citations itself, else they become lines of the
+    text. `unit` is what the channel counts text in. `placeholders`: the bot's text goes
     out as a short line that is then edited, because an edit can safely be repeated where a
     send that nobody confirmed cannot.
     """
@@ -175,6 +176,7 @@ class Capabilities:
     streaming: bool = False
     previews: bool = False
     pulled: bool = False
+    sources: bool = False
     placeholders: bool = False
     reply_window_s: int | None = None
     rates: tuple[Rate, ...] = ()

@@ -18,11 +18,12 @@ BORDER_SHARE_MIN = 0.5  # a border in the first half would leave a stump of a pa
 def fit(message: OutboundMessage, can: Capabilities) -> list[OutboundMessage]:
     """`message` as the parts that `can` takes, in order; never cut short, never empty.
 
-    Buttons too many become numbered lines; sources become lines where the far end does not read
-    our store. Buttons and files go with the last part.
+    Buttons too many become numbered lines; sources become lines where the channel does not show
+    them itself. Buttons, files and sources go with the last part.
     """
     text, buttons = message.text, message.buttons
-    if message.citations and not can.pulled:
+    shows_sources = can.pulled or can.sources
+    if message.citations and not shows_sources:
         text = f"{text}\n\n{_sources(message)}"
     if len(buttons) > can.buttons_max:
         text, buttons = f"{text}\n\n{_numbered(buttons)}", ()
@@ -30,7 +31,7 @@ def fit(message: OutboundMessage, can: Capabilities) -> list[OutboundMessage]:
     parts = [
         replace(message, text=part, buttons=(), attachments=(), citations=()) for part in texts
     ]
-    citations = message.citations if can.pulled else ()
+    citations = message.citations if shows_sources else ()
     parts[-1] = replace(
         parts[-1], buttons=buttons, attachments=message.attachments, citations=citations
     )
