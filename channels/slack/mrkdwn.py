@@ -12,8 +12,8 @@ from storage.text import repair_text
 _MARKED = re.compile(r"<([^<>]*)>|&(amp|lt|gt);")
 _ENTITY = re.compile(r"&(amp|lt|gt);")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">"}
-_FORMATTING = re.compile(r"[*_~`]")
-_WORD_JOINER = "\u2060"  # invisible; beside it an asterisk begins and ends nothing
+# mrkdwn has no way to write these to the letter, so signs stand in that look like them.
+_LOOKALIKES = str.maketrans("*_~`", "\u2217\uff3f\u223c\u02cb")
 _URL = re.compile(r"https?://[^\s<>\"|\u3000-\u303f\uff00-\uffef]+")
 _TRAILING = ".,;:!?)]}'*_~"
 
@@ -53,8 +53,8 @@ def escape(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    """`text` to the letter where markup is on: not bold, no link, no ping."""
-    return _FORMATTING.sub(lambda sign: f"{_WORD_JOINER}{sign[0]}{_WORD_JOINER}", escape(text))
+    """`text` as people read it where markup is on: not bold, no link, no ping."""
+    return escape(text.translate(_LOOKALIKES))
 
 
 def is_linkable(url: str) -> bool:
