@@ -4,6 +4,7 @@ The client is the SDK's, with a session of ours below it: one pool of connection
 tells whether a request's bytes left.
 """
 
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -37,7 +38,9 @@ class Api:
     of its answers; `lacking` are the scopes that a call was refused for."""
 
     def __init__(self, *, token: str, url: str, clock: Clock) -> None:
-        self.client = AsyncWebClient(token, base_url=url, timeout=CALL_WAIT_S, retry_handlers=[])
+        self.client = AsyncWebClient(
+            token, base_url=url, timeout=CALL_WAIT_S, retry_handlers=[], logger=quiet()
+        )
         self.skew_s = 0.0
         self.lacking: set[str] = set()
         self._clock = clock
@@ -148,6 +151,12 @@ class Api:
         scheme, host, *_ = urlsplit(url)
         if host != self._host and (scheme, host) != ("https", FILE_HOST):
             raise Refused("the file's address is not one of Slack's")
+
+
+def quiet() -> logging.Logger:
+    """What the SDK is given to write to. It writes whole bodies and addresses with tickets; this
+    one stands in no tree of loggers, so no setting can switch it on."""
+    return logging.Logger("quiet", logging.CRITICAL + 1)  # noqa: LOG001 - on purpose
 
 
 def _carried(method: Method, values: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,17 @@ agents' inbox) registers on this app instead of making another. It never meets t
 were checked and events committed before; our own posts come through, because they are proof.
 """
 
+import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from channels.slack.api import quiet
 from gateway.messages import RawEvent
+
+log = structlog.get_logger()
 
 
 class Bolt:
@@ -26,6 +31,7 @@ class Bolt:
         client.token = None  # else Bolt warns that it will not use it
         self.app = AsyncApp(
             name="tandem",
+            logger=quiet(),  # Bolt writes whole payloads
             client=client,
             authorize=authorize,
             signing_secret=signing_secret,
@@ -34,6 +40,7 @@ class Bolt:
             ignoring_self_events_enabled=False,
         )
         client.token = token
+        self.app.error(_failed)
 
     async def dispatch(self, event: RawEvent) -> bool:
         """Run the listeners of an event, an action, a command or a window, as it was stored.
@@ -49,4 +56,9 @@ class Bolt:
 
 
 class ListenerFailed(Exception):
-    """A listener raised; Bolt logged what."""
+    """A listener raised; the log says what."""
+
+
+async def _failed(error: Exception) -> BoltResponse:
+    log.error("listener_failed", exc_info=error)
+    return BoltResponse(status=500)

@@ -16,7 +16,7 @@ from channels.slack.bolt import Bolt
 from channels.slack.door import Seal, slack_routes
 from channels.slack.errors import FormatRefused, MissingScope
 from channels.slack.gaps import CALLS_WAIT_S, Gaps, Us
-from channels.slack.history import LOOKS_S, Proof
+from channels.slack.history import Proof
 from channels.slack.intake import Hearing, Taker
 from channels.slack.people import Courtesy, People
 from channels.slack.reading import House, read
@@ -65,7 +65,6 @@ CAPABILITIES = Capabilities(
 class Timing:
     """How long things wait, in seconds; tests wait for less."""
 
-    proof_looks_s: Sequence[float] = LOOKS_S
     share_looks_s: Sequence[float] = files.SHARES_LOOKS_S
     calls_wait_s: float = CALLS_WAIT_S
     canary_s: float = CANARY_S
@@ -96,9 +95,9 @@ class SlackChannel:
             self.house, self._people, self.courtesy, Hearing(self.ear, self.wellness, self.gaps),
             parts.ingress,
         )  # fmt: skip
-        self._proof = Proof(self.api, parts.store, clock, looks_s=timing.proof_looks_s)
+        self._proof = Proof(self.api, parts.store, clock)
         self._uploads = files.Uploads(self.api, parts.files, looks_s=timing.share_looks_s)
-        self._line = self._new_line(timing.line) if settings.app_token else None
+        self.line = self._new_line(timing.line) if settings.app_token else None
 
     @property
     def name(self) -> str:
@@ -137,13 +136,14 @@ class SlackChannel:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._fill_gaps(receive))
                 group.create_task(self._watch(receive))
-                if self._line is not None:
-                    group.create_task(self._line.run(self.gaps.wake.set))
+                if self.line is not None:
+                    group.create_task(self.line.run(self.gaps.wake.set))
         except* BadToken as refused:
             error = refused.exceptions[0]
         finally:
             await self.api.close()
         if error is not None:
+            self.wellness.token = str(error)
             raise error
 
     async def _fill_gaps(self, receive: Intake) -> None:
@@ -166,11 +166,11 @@ class SlackChannel:
     async def look_around(self, receive: Intake) -> None:
         """What is done once a minute: ask who we are, and whether the line is deaf."""
         await self._ask_who_we_are()
-        if self._line is None:
+        if self.line is None:
             return
         self.ear.read_back += await self.gaps.canary(receive)
         if self.ear.canary():
-            self._line.renew("connected and deaf: a new connection is made")
+            self.line.renew("connected and deaf: a new connection is made")
 
     async def _unless_down(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -206,7 +206,7 @@ class SlackChannel:
             receipt = await self._noted(self._uploads.send(address, message))
         else:
             receipt = Receipt((await self._noted(self._post(address, message)),))
-        if self._line is not None:
+        if self.line is not None:
             self.ear.posted(address.chat, receipt.external_ids[0])
         return receipt
 

@@ -77,13 +77,13 @@ class Gaps:
     async def fill(self, receive: Intake) -> int:
         """Take in what the history has and no event brought; how many lines."""
         self._looked_at = self._clock()
-        return await self._look(receive, TALKS_MAX, self._clock())
+        return await self._look(receive, TALKS_MAX, None)
 
     async def canary(self, receive: Intake) -> int:
         """The same for the newest few talks, without lines whose event may be on its way."""
         return await self._look(receive, CANARY_TALKS_MAX, self._clock() - ECHO_WAIT)
 
-    async def _look(self, receive: Intake, most: int, until: datetime) -> int:
+    async def _look(self, receive: Intake, most: int, until: datetime | None) -> int:
         if (us := self.us) is None:
             return 0
         places = await self._store.read(lambda session: _open_places(session, self._account, most))
@@ -103,12 +103,14 @@ class Gaps:
             log.info("gap_filled", lines=brought)
         return brought
 
-    async def _read_back(self, place: _Place, us: Us, receive: Intake, until: datetime) -> int:
+    async def _read_back(
+        self, place: _Place, us: Us, receive: Intake, until: datetime | None
+    ) -> int:
         lines = await lines_since(self._api, place.address, place.since)
-        latest = until.timestamp() - self._api.skew_s
+        latest = until.timestamp() - self._api.skew_s if until else None
         brought = 0
         for message in lines.messages:
-            if float(message.get("ts", 0)) > latest:
+            if latest is not None and float(word(message, "ts")) > latest:
                 break
             for event_id, event in _events(place, message):
                 await receive.store(_raw(self._account, us, event_id, event))

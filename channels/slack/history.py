@@ -1,6 +1,5 @@
 """Slack's own history: what became of a post, and what was said while no events came."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ PAGES_MAX = 10  # of one look; beyond that nobody can say what is absent
 ECHOES_MAX = 500  # of our newest events, among which an echo is looked for
 BEFORE = timedelta(seconds=5)  # of the attempt, from which on its post is looked for
 UNKNOWN_SINCE = timedelta(minutes=10)  # where no row says when it was tried
-LOOKS_S = (0.0, 5.0, 15.0)  # waits before each look: Slack's history lags behind a little
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +61,27 @@ class Proof:
     """Finds out whether a post that nobody confirmed is there: by our own echo among the events,
     or in the history. Either is enough; only a healthy history can say that it is absent."""
 
-    def __init__(
-        self, api: Api, store: Store, clock: Clock, *, looks_s: Sequence[float] = LOOKS_S
-    ) -> None:
+    def __init__(self, api: Api, store: Store, clock: Clock) -> None:
         self._api = api
         self._store = store
         self._clock = clock
-        self._looks_s = looks_s
 
     async def find(self, place: Address, delivery_id: str) -> Receipt | Literal["absent"] | None:
+        """One look. Slack's history lags behind a little: the outbox looks twice."""
+        if echo := await self._store.read(lambda session: _echo(session, place, delivery_id)):
+            return Receipt((echo,))
         since = await self._store.read(lambda session: _tried_at(session, delivery_id))
         oldest = (since or self._clock() - UNKNOWN_SINCE) - BEFORE
-        sure = True
-        for wait_s in self._looks_s:
-            await asyncio.sleep(wait_s)
-            echo = await self._store.read(lambda session: _echo(session, place, delivery_id))
-            if echo:
-                return Receipt((echo,))
-            try:
-                lines = await lines_since(self._api, place, oldest.timestamp() - self._api.skew_s)
-            except ChannelError as error:
-                log.warning("history_refused", delivery=delivery_id, error=type(error).__name__)
-                sure = False
-                continue
-            copies = [one for one in lines.messages if blocks.is_of(one, delivery_id)]
-            if copies:
-                await self._keep_one(place, copies)
-                return Receipt((str(copies[0]["ts"]),))
-            sure = sure and lines.whole
-        return "absent" if sure else None
+        try:
+            lines = await lines_since(self._api, place, oldest.timestamp() - self._api.skew_s)
+        except ChannelError as error:
+            log.warning("history_refused", delivery=delivery_id, error=type(error).__name__)
+            return None
+        copies = [one for one in lines.messages if blocks.is_of(one, delivery_id)]
+        if copies:
+            await self._keep_one(place, copies)
+            return Receipt((str(copies[0]["ts"]),))
+        return "absent" if lines.whole else None
 
     async def _keep_one(self, place: Address, copies: Sequence[Json]) -> None:
         """The newer of two copies goes; if that fails, a person sees both."""

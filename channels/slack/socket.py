@@ -7,7 +7,6 @@ waits, sleeps by an unchecked Retry-After and writes addresses with tickets into
 import asyncio
 import contextlib
 import json
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
-from channels.slack.api import Api
+from channels.slack.api import Api, quiet
 from channels.slack.wellness import Ear, Wellness
 from gateway.errors import BadToken, ChannelError, RateLimited
 from storage.database import DatabaseError
@@ -52,6 +51,7 @@ class SocketLine:
         self._ear = ear
         self._wellness = wellness
         self._limits = limits
+        self.untaken = 0  # events that could not be stored, and were not acknowledged
         self._over = asyncio.Event()
         self._client: SocketModeClient | None = None
 
@@ -97,7 +97,10 @@ class SocketLine:
         connected()
 
     async def _connect(self) -> SocketModeClient:
-        answer = await self._api.call("apps.connections.open", token=self._app_token)
+        try:
+            answer = await self._api.call("apps.connections.open", token=self._app_token)
+        except BadToken as error:
+            raise BadToken(f"the app token for Socket Mode: {error}") from None
         client = _Client(self._app_token, self._limits.ping_s, over=self._renew)
         client.wss_uri = answer["url"]
         client.socket_mode_request_listeners.append(self._receive)
@@ -128,7 +131,8 @@ class SocketLine:
         try:
             await self._take(body, "application/json")
         except DatabaseError as error:
-            log.warning("not_taken_in", error=type(error).__name__)
+            self.untaken += 1
+            log.warning("not_taken_in", error=type(error).__name__, count=self.untaken)
             return
         await client.send_socket_mode_response(SocketModeResponse(request.envelope_id))
 
@@ -152,7 +156,7 @@ class _Client(SocketModeClient):
     ) -> None:
         super().__init__(
             app_token,
-            logger=logging.Logger("quiet", logging.CRITICAL + 1),  # noqa: LOG001 - in no tree
+            logger=quiet(),
             auto_reconnect_enabled=False,
             ping_interval=ping_s,
         )

@@ -24,7 +24,7 @@ from tests.fakes.slack import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET, Acts, SlackS
 from tests.gateway.world import ANA, World, phrases
 
 QUICK = Timing(
-    proof_looks_s=(0.0, 0.0), share_looks_s=(0.0, 0.0, 0.0), calls_wait_s=0.0, canary_s=3_600.0,
+    share_looks_s=(0.0, 0.0, 0.0), calls_wait_s=0.0, canary_s=3_600.0,
     line=LineLimits(ping_s=0.05, retry_s=0.01, retry_s_max=0.02),
 )  # fmt: skip
 
@@ -59,12 +59,12 @@ class Shop:
 
     async def settle(self) -> None:
         """Let everything happen, as slowly as Slack wants it."""
-        for _ in range(30):
+        for _ in range(60):
             await self.slack.lines.settled()
             await self.world.worker.settle()
             if not await self.waiting():
                 return
-            self.clock.turn(seconds=2)
+            self.clock.turn(seconds=1.12)
         raise AssertionError("something never ends")
 
     async def say(self, *args: Any, **more: Any) -> str:

@@ -103,10 +103,10 @@ async def test_a_post_that_is_certainly_absent_is_sent_again(shop: Shop):
 
 
 async def test_a_history_that_does_not_answer_proves_no_absence(shop: Shop):
-    """One look of two failed: what is not seen may still be there."""
+    """Slack is ill: what is not seen may still be there."""
     ana = shop.acts.person("Ana")
     shop.slack.faults.plan("chat.postMessage", Cut(processed=False))
-    shop.slack.faults.plan(HISTORY, Answer(500, "<html>", content_type="text/html"))
+    shop.slack.faults.plan(HISTORY, *[Answer(500, "<html>", content_type="text/html")] * 9)
     await shop.say(ana, "How long?")
     (delivery,) = await shop.deliveries()
 
