@@ -55,7 +55,7 @@ _SAID = {
     "file_not_found": "the file is not there any more",
 }
 # What is raised before anything is sent, or tells nothing of a call.
-_LOCAL: Mapping[type[Exception], type[ChannelError]] = {
+LOCAL: Mapping[type[Exception], type[ChannelError]] = {
     sdk.BotUserAccessError: Refused,
     sdk.SlackRequestError: Refused,
     sdk.SlackObjectFormationError: Refused,
@@ -104,7 +104,7 @@ def mapped(sent: Sent) -> Generator[None]:
     except sdk.SlackApiError as error:
         raise by_answer(_answered(error)) from None  # its text holds the whole answer
     except sdk.SlackClientError as error:
-        raise _LOCAL.get(type(error), Ambiguous)(type(error).__name__) from None
+        raise LOCAL.get(type(error), Ambiguous)(type(error).__name__) from None
     except Exception as error:
         kind = Ambiguous if sent.bytes_left else Unreachable
         raise kind(type(error).__name__) from None  # an address may stand in the text
