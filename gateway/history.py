@@ -12,7 +12,7 @@ from sqlalchemy import select as select_columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from gateway.messages import Action, Author, Button, Item, Line, OutboundMessage
+from gateway.messages import Action, Attachment, Author, Button, Item, Line, OutboundMessage
 from gateway.models import Conversation, Delivery, Message
 from rag.types import Citation
 from storage.prepared import Prepared, PreparedObjects
@@ -170,6 +170,7 @@ def outbound(row: Message) -> OutboundMessage:
         text=row.text, language="zh" if row.language == "zh" else "en",
         buttons=tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
         citations=tuple(Citation(**citation) for citation in row.citations),
+        attachments=tuple(Attachment(**file) for file in row.attachments),
         reply_to=row.reply_to,
     )  # fmt: skip
 
