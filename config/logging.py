@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import structlog
 
-# Loggers that write whole addresses (with tokens in them) or one line per request at INFO.
+# Loggers that write whole addresses (with tokens in them), texts, or one line per request.
 _TALKATIVE = (
     "httpx",
     "httpcore",
+    "telegram",
     "uvicorn.access",
     "uvicorn.error",
     "chromadb",
