@@ -42,7 +42,14 @@ def payload(channel: str, kind: str) -> Payload:
     return Payload(
         RawEvent(
             channel=channel, account="main", external_id=event["external_id"],
-            headers=event["headers"], body=json.dumps(event["body"], ensure_ascii=False).encode(),
+            headers=event["headers"], body=_bytes(event["body"]),
         ),
         raw["message"], tuple(raw.get("attachments", ())), None,
     )  # fmt: skip
+
+
+def _bytes(body: Any) -> bytes:
+    """JSON, or a text with the line ends of the internet for a network that speaks no JSON."""
+    if isinstance(body, list):
+        return "\r\n".join(body).encode()
+    return json.dumps(body, ensure_ascii=False).encode()

@@ -14,6 +14,7 @@ from tests.channels.contract import KINDS, PAYLOADS, names, payload, section
 from tests.channels.site import Site
 
 ROOT = Path(__file__).parents[2]
+SDKS = ("telegram", "slack_sdk", "slack_bolt", "imapclient", "aiosmtplib")
 
 
 @pytest.fixture(params=names())
@@ -90,7 +91,7 @@ def test_settings_are_checked_without_any_sdk():
     code = (
         "import importlib, sys\n"
         f"for name in {names()!r}: importlib.import_module(f'channels.{{name}}').Settings()\n"
-        "print([v for v in ('telegram', 'slack_sdk', 'slack_bolt') if v in sys.modules])"
+        f"print([vendor for vendor in {SDKS!r} if vendor in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
