@@ -142,11 +142,10 @@ class EmailChannel:
 
     def _files(self, attachments: Sequence[Attachment]) -> list[File]:
         kept = self._parts.files
-        return [
-            File(one.name, one.media_type, kept.load(one.reference))
-            for one in attachments
-            if kept.holds(one.reference)
-        ]
+        ours = [one for one in attachments if kept.holds(one.reference)]
+        if sum(one.size_bytes for one in ours) > ATTACHMENTS_BYTES_MAX:
+            raise Refused(f"the files of a mail have at most {ATTACHMENTS_BYTES_MAX:,} bytes")
+        return [File(one.name, one.media_type, kept.load(one.reference)) for one in ours]
 
     async def reconcile(
         self, address: Address, delivery_id: str

@@ -6,7 +6,9 @@ crash in between brings it again, and its event id absorbs it.
 
 import contextlib
 import hashlib
+import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -45,7 +47,7 @@ class Mailbox:
         with self._busy, _errors(settings.imap_host):
             client = self._client = _connect(settings)
             if settings.imap_security == "starttls":
-                client.starttls()
+                client.starttls(ssl.create_default_context())
             _log_in(client, settings)
             chosen = client.select_folder(folder, readonly=readonly)
             self._validity = int(chosen.get(b"UIDVALIDITY", 0))
@@ -89,7 +91,11 @@ class Mailbox:
             return False
         with self._speaking() as client:
             client.idle()
-            client.idle_check(timeout=self._settings.poll_s)
+            # The library's own wait stumbles over a line that comes in two pieces. What is said
+            # does not matter here: whatever it is, `unseen` asks next.
+            with selectors.DefaultSelector() as waiting:
+                waiting.register(client.socket(), selectors.EVENT_READ)
+                waiting.select(self._settings.poll_s)
             client.idle_done()
         return True
 
@@ -137,6 +143,7 @@ def _connect(settings: Settings) -> Any:
         settings.imap_host,
         port=settings.imap_port,
         ssl=settings.imap_security == "tls",
+        ssl_context=ssl.create_default_context(),  # refuses what nobody vouches for
         timeout=cast("Any", SocketTimeout(CONNECT_WAIT_S, settings.wait_s)),
     )
     client.normalise_times = False  # times with their zone

@@ -38,7 +38,7 @@ SHORTENED = "shortened"  # the event's header that says: too large, only the mai
 ARRIVED = "arrived"
 
 _ID = re.compile(r"<[^<>\s@]{1,200}@[^<>\s@]{1,200}>")
-_ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]{1,64}@[^\s<>()\[\],;:\\\"@]{1,189}")
+ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]{1,64}@[^\s<>()\[\],;:\\\"@]{1,189}")
 _AGAIN = re.compile(
     r"\s*(?:(?:re|aw|sv|fw|fwd|回复|回覆|答复|转发)\s*(?:\[\d+\])?\s*[:：]\s*)+", re.IGNORECASE
 )
@@ -118,6 +118,10 @@ class Mail:
         if raw.count(b"\n--") > BORDERS_MAX:
             raise TooManyParts("more borders between parts than a mail has")
         self._mail = message_from_bytes(raw, policy=_POLICY)
+        for part in self._mail.walk():
+            # The library decodes by whatever codec a part names, when it is only asked for bytes.
+            if (charset := part.get_content_charset()) and not _CHARSET.fullmatch(charset):
+                part.del_param("charset")
 
     def header(self, name: str) -> str:
         """The first field of that name, decoded, on one line."""
@@ -142,7 +146,7 @@ class Mail:
         """Who gets the answer: the address for answers if there is one, else the sender's."""
         for field in ("Reply-To", "From"):
             for name, address in getaddresses([self.header(field)]):
-                if _ADDRESS.fullmatch(address):
+                if ADDRESS.fullmatch(address):
                     shown = "" if "@" in name else name.strip()[:NAME_CHARS_MAX]
                     return Sender(external_id=address.lower(), name=shown)
         return None

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from channels.email.reading import OURS, Headers, base_subject
+from channels.email.reading import ADDRESS, OURS, Headers, base_subject
 from gateway.messages import OutboundMessage
 
 REFERENCES_MAX = 20
@@ -57,7 +57,6 @@ def compose(message: OutboundMessage, envelope: Envelope, files: Sequence[File])
         mail["In-Reply-To"] = above.message_id
         kept = (*above.references[-(REFERENCES_MAX - 1) :], above.message_id)
         mail["References"] = " ".join(dict.fromkeys((*above.references[:1], *kept)))
-    mail["Content-Language"] = message.language
     # RFC 3834: automatic answers are kept from meeting each other. The gateway does not say whether
     # a text is the bot's or a person's, and a person's loses nothing by it.
     mail["Auto-Submitted"] = "auto-replied"
@@ -68,12 +67,16 @@ def compose(message: OutboundMessage, envelope: Envelope, files: Sequence[File])
         main, _, sub = (kind or "application/octet-stream").partition("/")
         if main in ("multipart", "message"):
             main, sub = "application", "octet-stream"
-        mail.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name or "file")
+        name = "".join(sign if sign.isprintable() else "_" for sign in file.name) or "file"
+        mail.add_attachment(file.content, maintype=main, subtype=sub, filename=name)
+    mail["Content-Language"] = message.language  # last: setting a text takes out all such fields
     return mail.as_bytes()
 
 
 def _mailbox(name: str, address: str) -> Mailbox:
     local, _, domain = address.rpartition("@")
+    if not ADDRESS.fullmatch(address) or not local.isascii():
+        raise ValueError(f"{address!r} is no address that every server knows")
     return Mailbox(display_name=name, username=local, domain=domain.encode("idna").decode())
 
 
