@@ -7,6 +7,7 @@ buttons, cannot be changed once it is sent, and nobody proves that they are who 
 import asyncio
 import random
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import structlog
@@ -17,7 +18,7 @@ from channels import Parts
 from channels.email.mailbox import Mailbox, digest_of
 from channels.email.reading import OURS, Headers, Mail, headers_of, read
 from channels.email.settings import NAME, Settings
-from channels.email.submission import submit
+from channels.email.submission import greet, submit
 from channels.email.writing import Envelope, File, compose, message_id
 from gateway.errors import BadToken, ChannelError, Refused
 from gateway.messages import (
@@ -34,7 +35,7 @@ from gateway.models import Delivery, InboxEvent
 from gateway.ports import Intake
 from storage.database import DatabaseError
 
-__all__ = ["NAME", "EmailChannel", "Settings", "build"]
+__all__ = ["NAME", "EmailChannel", "Settings", "build", "probe"]
 
 TEXT_CHARS_MAX = 50_000
 ATTACHMENTS_BYTES_MAX = 15_000_000  # 20 MB once they are encoded: most servers take 25
@@ -74,6 +75,7 @@ class EmailChannel:
         failures = 0
         while True:
             try:
+                _require_packages()
                 await self._watch(receive)
             except BadToken as error:
                 self._trouble = str(error)
@@ -125,6 +127,7 @@ class EmailChannel:
     # Out
 
     async def send(self, address: Address, message: OutboundMessage) -> Receipt:
+        _require_packages()
         settings = self._settings
         answers = await self._parts.store.read(lambda session: _answered(session, address))
         files = await asyncio.to_thread(self._files, message.attachments)
@@ -192,6 +195,30 @@ def _answered(session: Session, address: Address) -> Headers:
         )
     ).first()
     return headers_of(bytes(head)) if head else Headers()
+
+
+def _require_packages() -> None:
+    """They are an extra. Without them the account rests, and nothing is half sent."""
+    missing = [name for name in ("imapclient", "aiosmtplib") if find_spec(name) is None]
+    if missing:
+        raise BadToken(f"{', '.join(missing)} is missing: pip install 'tandem-gateway[email]'")
+
+
+async def probe(settings: Settings) -> str:
+    """Log in on both sides once."""
+    _require_packages()
+
+    def look() -> int:
+        mailbox = Mailbox(settings)
+        try:
+            mailbox.open(settings.folder, readonly=True)
+            return len(mailbox.unseen())
+        finally:
+            mailbox.close()
+
+    unread = await asyncio.to_thread(look)
+    await greet(settings)
+    return f"ok: {unread} unread in {settings.folder}, and {settings.smtp_host} takes our mails"
 
 
 def build(settings: Settings, parts: Parts) -> EmailChannel:

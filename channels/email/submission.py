@@ -5,6 +5,8 @@ taken; a connection that is lost in between leaves it open.
 """
 
 import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from channels.email.settings import Settings
@@ -21,6 +23,19 @@ TOO_LARGE = 552
 
 async def submit(mail: bytes, *, recipient: str, settings: Settings) -> None:
     """Deliver `mail` to our server. Raises a leaf of ChannelError."""
+    async with _entered(settings) as server:
+        await _name(server, settings.address, recipient)
+        await _hand_over(server, mail)
+
+
+async def greet(settings: Settings) -> None:
+    """Log in and leave. Raises a leaf of ChannelError."""
+    async with _entered(settings):
+        pass
+
+
+@asynccontextmanager
+async def _entered(settings: Settings) -> AsyncGenerator["SMTP"]:
     from aiosmtplib import SMTP
 
     server = SMTP(
@@ -32,9 +47,8 @@ async def submit(mail: bytes, *, recipient: str, settings: Settings) -> None:
     )
     try:
         await _enter(server, settings)
-        await _name(server, settings.address, recipient)
-        await _hand_over(server, mail)
-        with contextlib.suppress(Exception):  # it is taken already
+        yield server
+        with contextlib.suppress(Exception):  # what was handed over is taken already
             await server.quit(timeout=QUIT_WAIT_S)
     finally:
         server.close()

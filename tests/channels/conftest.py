@@ -9,8 +9,10 @@ import pytest
 
 from storage.database import Database
 from tests.browser.serving import Served
+from tests.channels.post import OURS, PASSWORD, Post
 from tests.channels.site import Site
 from tests.conftest import TurnedClock
+from tests.fakes.email import ImapServer, SmtpServer, imap_served, smtp_served
 from tests.gateway.conftest import empty_sqlite
 
 __all__ = ["empty_sqlite"]
@@ -48,3 +50,30 @@ def served(site: Site) -> Iterator[Served]:
     served.start()
     yield served
     served.stop()
+
+
+@pytest.fixture(scope="session")
+def imap_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImapServer]:
+    log = tmp_path_factory.mktemp("imap") / "output.txt"
+    with imap_served(OURS, PASSWORD, log) as server:
+        yield server
+
+
+@pytest.fixture
+def imap(imap_server: ImapServer) -> ImapServer:
+    """An empty mailbox."""
+    imap_server.empty()
+    return imap_server
+
+
+@pytest.fixture
+async def smtp() -> AsyncIterator[SmtpServer]:
+    async with smtp_served(OURS, PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture
+async def post(site: Site, imap: ImapServer, smtp: SmtpServer) -> AsyncIterator[Post]:
+    post = Post(site, imap, smtp)
+    yield post
+    await post.close()
