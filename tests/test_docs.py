@@ -46,6 +46,7 @@ FIGURES = [
     ("documents.md", "20,000", "20,000", "rag.split.SplitLimits.chunks_max", 20_000),
     ("running-tandem.md", "8080", "8080", "server.port", 8080),
     ("web-chat.md", "40,000 ch", "40,000 个", "channels.web.fields.TEXT_CHARS_MAX", 40_000),
+    ("email.md", "10 MB", "10 MB", "channels.email.mail_bytes_max", 10_000_000),
     ("web-chat.md", "20 me", "20 条", "channels.web.settings.Settings.messages_per_minute", 20),
     ("hand-back-and-resolve.md", "three d", "三天", "gateway.conversations.REOPEN_WITHIN", 3 * DAY),
     ("admin-and-team.md", "12 ch", "12 个", "agent_inbox.auth.PASSWORD_CHARS_MIN", 12),
