@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import httpx
 import pytest
 from aiohttp import web
 
+from tests.channels.conftest import database
 from tests.emulators.program import free_ports, served
 from tests.fakes.serving import served as served_here
+from tests.gateway.conftest import empty_sqlite
+
+__all__ = ["database", "empty_sqlite"]
 
 SEED = "slack-seed.json"
 WAIT_S = 10.0
@@ -113,16 +118,26 @@ class SlackServer:
     customer_token: str
 
 
-@pytest.fixture
-def slack(tmp_path: Path, hook: Hook) -> Iterator[SlackServer]:
-    port = free_ports()
+def slack_of(port: int) -> SlackServer:
+    """The workspace that `slack_served` will serve at `port`."""
     seed = json.loads(Path(__file__).with_name(SEED).read_text("utf-8"))
     bot, customer = (token["token"] for token in seed["tokens"])
+    return SlackServer(f"http://127.0.0.1:{port}/api/", seed["signing_secret"], bot, customer)
+
+
+@contextmanager
+def slack_served(port: int, *, hook: str, log: Path) -> Generator[SlackServer]:
+    """The workspace, until the block ends."""
     with served(
-        ["slack.mjs"], ready="ready", log=tmp_path / "slack.txt",
-        PORT=str(port), HOOK=hook.url, SEED=SEED,
+        ["slack.mjs"], ready="ready", log=log, PORT=str(port), HOOK=hook, SEED=SEED,
     ):  # fmt: skip
-        yield SlackServer(f"http://127.0.0.1:{port}/api/", seed["signing_secret"], bot, customer)
+        yield slack_of(port)
+
+
+@pytest.fixture
+def slack(tmp_path: Path, hook: Hook) -> Iterator[SlackServer]:
+    with slack_served(free_ports(), hook=hook.url, log=tmp_path / "slack.txt") as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createEmulator } from "emulate";
 
 const port = Number(process.env.PORT);
+const seed = JSON.parse(readFileSync(process.env.SEED, "utf8")); // its first token is the bot's
 
 // The package has no public way to subscribe to events: its plugin is handed the list of webhooks
 // when it registers, so we listen in there. The plugin's bundle is found by what only it contains.
@@ -25,8 +26,22 @@ plugin.register = function (app, store, webhooks, ...rest) {
 await createEmulator({
   service: "slack",
   port: port + 1,
-  seed: { slack: JSON.parse(readFileSync(process.env.SEED, "utf8")) },
+  seed: { slack: seed },
 });
+
+// Slack says with each event for whom it is, and what kind of place it happened in. The package does
+// not, and without it nobody can tell our own posts from a person's.
+const bot = await fetch(`http://127.0.0.1:${port + 1}/api/auth.test`, {
+  method: "POST",
+  headers: { Authorization: `Bearer ${seed.tokens[0].token}` },
+}).then((answer) => answer.json());
+const authorizations = [{ team_id: bot.team_id, user_id: bot.user_id, is_bot: true }];
+const kinds = { C: "channel", D: "im", G: "group" };
+const dispatch = hooks.dispatch.bind(hooks);
+hooks.dispatch = (name, action, payload, ...rest) => {
+  const event = { channel_type: kinds[payload.event?.channel?.[0]], ...payload.event };
+  return dispatch(name, action, { ...payload, authorizations, event }, ...rest);
+};
 hooks.register({ url: process.env.HOOK, events: ["*"], active: true, owner: "slack" });
 
 // slack_sdk reads by GET with a query, and posts some calls with a query and no body, which Slack
