@@ -67,7 +67,7 @@ class TelegramServer:
     """The Bot API at `url`, and a customer who writes to the bot."""
 
     url: str
-    token: str = "1:emulated-token"  # as a bot's token looks; it opens nothing
+    token: str = "1234567:emulated_token_that_opens_nothing"
 
     async def write(self, text: str) -> None:
         """The customer writes."""

@@ -37,11 +37,28 @@ server.addUserUpdate = async function (update) {
 
 const app = express();
 
-// The package has no getMe, which every client asks first.
-app.all("/bot:token/getMe", (_request, response) =>
+// The package's getMe does not say that it is a bot, which clients need, and its id is not the token's.
+app.all("/bot:token/getMe", (request, response) =>
   response.json({
     ok: true,
-    result: { id: 1, is_bot: true, first_name: "Tandem", username: "tandem_test_bot" },
+    result: {
+      id: Number(request.params.token.split(":")[0]),
+      is_bot: true,
+      first_name: "Tandem",
+      username: "tandem_test_bot",
+    },
+  }),
+);
+
+// The package knows a bot's webhook and does not tell.
+app.all("/bot:token/getWebhookInfo", (request, response) =>
+  response.json({
+    ok: true,
+    result: {
+      url: server.webhooks[request.params.token]?.url ?? "",
+      has_custom_certificate: false,
+      pending_update_count: 0,
+    },
   }),
 );
 
