@@ -10,10 +10,17 @@ from channels import Parts
 from channels.slack.settings import NAME, Settings
 from gateway.ports import Channel
 
-__all__ = ["NAME", "Settings", "build"]
+__all__ = ["NAME", "Settings", "build", "probe"]
 
 
 def build(settings: Settings, parts: Parts) -> Channel:
     from channels.slack.channel import SlackChannel  # brings the vendor's package
 
     return SlackChannel(settings, parts)
+
+
+async def probe(settings: Settings) -> str:
+    """Ask Slack once who we are and what we may do. Raises ChannelError."""
+    from channels.slack.probe import ask
+
+    return await ask(settings)
