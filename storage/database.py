@@ -16,7 +16,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -60,11 +59,13 @@ class DatabaseLimits:
 
 
 @dataclass(slots=True)
-class _Write:
+class _Item:
+    """Work on its way to a thread and back."""
+
     work: Work[Any]
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
-    committed: Callable[[Any], None] | None
+    committed: Callable[[Any], None] | None = None
 
 
 class _Held:
@@ -108,15 +109,20 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self.writer_engine = self._engine(writer=True)
         self.reader_engine = self._engine(writer=False) if self.is_sqlite else self.writer_engine
-        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._waiting = 0
-        self._readers = ThreadPoolExecutor(self.limits.readers, thread_name_prefix="db-read")
-        self._of_thread = threading.local()
+        self._reads: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._reading = 0
         self._held: list[_Held] = []
         writers = 1 if self.is_sqlite else self.limits.writers
         loop = self._commit_groups if self.is_sqlite else self._commit_each
         self._writers = [threading.Thread(target=loop, daemon=True) for _ in range(writers)]
-        for thread in self._writers:
+        # No executor: its futures, made for any use, cost as much as a small read.
+        self._readers = [
+            threading.Thread(target=self._answer_reads, daemon=True)
+            for _ in range(self.limits.readers)
+        ]
+        for thread in (*self._writers, *self._readers):
             thread.start()
 
     async def write(
@@ -135,7 +141,7 @@ class Database:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting += 1
-        self._writes.put(_Write(work, future, loop, committed))
+        self._writes.put(_Item(work, future, loop, committed))
         try:
             async with asyncio.timeout(None if patient else self.limits.commit_wait_s):
                 return await future
@@ -145,10 +151,20 @@ class Database:
             self._waiting -= 1
 
     async def read(self, work: Work[T]) -> T:
-        """The value of `work` on one consistent snapshot. Writing in it raises on SQLite."""
+        """The value of `work` on one consistent snapshot. Writing in it raises on SQLite.
+
+        Raises Overloaded when too many reads are waiting.
+        """
+        if self._reading >= self.limits.queue_max:
+            raise Overloaded(f"{self._reading} reads are waiting")
         loop = asyncio.get_running_loop()
-        read = self._read_held if self.is_sqlite else self.read_now
-        return await loop.run_in_executor(self._readers, read, work)
+        future: asyncio.Future[T] = loop.create_future()
+        self._reading += 1
+        self._reads.put(_Item(work, future, loop))
+        try:
+            return await future
+        finally:
+            self._reading -= 1
 
     def read_now(self, work: Work[T]) -> T:
         """`read` for callers that have no event loop (command line, migrations, worker threads)."""
@@ -167,21 +183,30 @@ class Database:
         """Finish the accepted writes, then let go of every connection."""
         for _ in self._writers:
             self._writes.put(None)
-        for thread in self._writers:
+        for _ in self._readers:
+            self._reads.put(None)
+        for thread in (*self._writers, *self._readers):
             thread.join()
-        self._readers.shutdown()
         for held in self._held:
             held.close()
         self.reader_engine.dispose()
         self.writer_engine.dispose()
 
-    # SQLite: one thread, one connection, one commit for all that waits.
+    # Readers: some threads, on SQLite each with its own connection.
 
-    def _read_held(self, work: Work[T]) -> T:
-        if not hasattr(self._of_thread, "held"):
-            self._of_thread.held = self._hold(self.reader_engine)
-        with self._of_thread.held.session() as session:
-            return work(session)
+    def _answer_reads(self) -> None:
+        held = self._hold(self.reader_engine) if self.is_sqlite else None
+        while (item := self._reads.get()) is not None:
+            if item.future.cancelled():
+                continue
+            try:
+                value = self.read_now(item.work) if held is None else _read(held, item.work)
+            except Exception as error:
+                _resolve([(item, None, error)])
+            else:
+                _resolve([(item, value, None)])
+
+    # SQLite: one thread, one connection, one commit for all that waits.
 
     def _hold(self, engine: Engine) -> _Held:
         self._held.append(_Held(engine))
@@ -203,8 +228,8 @@ class Database:
             if stop:
                 return
 
-    def _commit_group(self, held: _Held, group: list[_Write]) -> None:
-        outcomes: list[tuple[_Write, Any, BaseException | None]] = []
+    def _commit_group(self, held: _Held, group: list[_Item]) -> None:
+        outcomes: list[tuple[_Item, Any, BaseException | None]] = []
         try:
             with held.session() as session, session.begin():
                 driver: Any = session.connection().connection.driver_connection
@@ -283,6 +308,11 @@ def _configure_sqlite(engine: Engine, *, writer: bool, busy_timeout_s: float) ->
         driver.execute(begin_words)
 
 
+def _read(held: _Held, work: Work[T]) -> T:
+    with held.session() as session:
+        return work(session)
+
+
 def _in_savepoint(
     session: Session, driver: Any, work: Work[T]
 ) -> tuple[T | None, BaseException | None]:
@@ -303,8 +333,8 @@ def _in_savepoint(
     return value, None
 
 
-def _resolve(outcomes: list[tuple[_Write, Any, BaseException | None]]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Write, Any, BaseException | None]]] = {}
+def _resolve(outcomes: list[tuple[_Item, Any, BaseException | None]]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Item, Any, BaseException | None]]] = {}
     for outcome in outcomes:
         by_loop.setdefault(outcome[0].loop, []).append(outcome)
     for loop, some in by_loop.items():
@@ -312,7 +342,7 @@ def _resolve(outcomes: list[tuple[_Write, Any, BaseException | None]]) -> None:
             loop.call_soon_threadsafe(_set_results, some)
 
 
-def _set_results(outcomes: list[tuple[_Write, Any, BaseException | None]]) -> None:
+def _set_results(outcomes: list[tuple[_Item, Any, BaseException | None]]) -> None:
     for item, value, error in outcomes:
         if error is None and item.committed is not None:
             item.committed(value)

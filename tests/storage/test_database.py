@@ -176,3 +176,31 @@ async def test_a_commit_is_told_even_when_its_caller_has_given_up(tmp_path: Path
     await asyncio.to_thread(database.close)
 
     assert (first, told.get_nowait(), told.empty()) == (7, 8, True)
+
+
+async def test_reads_beyond_the_limit_are_refused_and_abandoned_ones_are_not_done(
+    tmp_path: Path,
+) -> None:
+    """One is read, one waits, the next hears Overloaded; who stops waiting costs nothing."""
+    limits = DatabaseLimits(queue_max=2, readers=1)
+    database = Database(f"sqlite:///{tmp_path}/d.sqlite", limits=limits)
+    loop, gate = asyncio.get_running_loop(), asyncio.Event()
+    done: list[str] = []
+
+    def slow(_: Session) -> None:
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        done.append("slow")
+
+    first = asyncio.create_task(database.read(slow))
+    second = asyncio.create_task(database.read(lambda _: done.append("second")))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await database.read(lambda _: done.append("third"))
+    second.cancel()
+    await asyncio.wait([second])
+    gate.set()
+    await first
+    await database.read(lambda _: done.append("last"))
+    await asyncio.to_thread(database.close)
+
+    assert done == ["slow", "last"]
