@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.datastructures import Headers
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.middleware import ASGIMiddleware
 from litestar.response.base import ASGIResponse
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 RETRY_S = 2.0  # after a store that could not take a message in
 WINDOW_S = 60.0
+_LABELS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
 _STATUSES: dict[int, ProblemName] = {
     400: "invalid", 404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "not-json",
 }  # fmt: skip
@@ -72,13 +73,14 @@ def _cors(scope: Scope, origin: str) -> dict[str, str]:
 
 def _labelled(send: Send, more: dict[str, str]) -> Send:
     """`send` that adds what every answer of the chat carries."""
-    wanted = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **more}
+    ours = dict(_LABELS)
+    for name, value in more.items():
+        ours[name.lower().encode()] = value.encode()
 
     async def labelled(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableScopeHeaders.from_message(message)
-            for name, value in wanted.items():
-                headers[name] = value
+            theirs = [pair for pair in message["headers"] if pair[0].lower() not in ours]
+            message["headers"] = [*theirs, *ours.items()]
         await send(message)
 
     return labelled
