@@ -23,7 +23,7 @@ FOLDERS = ("storage", "rag", "gateway", "channels", "agent_inbox", "config")
 COMMAND = r"(?:[`\"/|]|[\u3000-\uffef]) ?(tandem [a-z][a-z -]*)"
 
 DAY = 86_400
-SECONDS = {"hours": 3_600, "days": DAY}  # how limits of time are counted on the page
+SECONDS = {"minutes": 60, "hours": 3_600, "days": DAY}  # how limits of time are counted on the page
 
 # Variables that are no settings: they name the settings file, or belong to the tests.
 OTHER_VARIABLES = {

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -57,8 +57,7 @@ class Api:
         `token` is used instead of the bot's.
         """
         async with self._session():
-            api_call: Any = self.client.api_call  # pyright: ignore[reportUnknownMemberType]
-            answer = await api_call(
+            answer = await cast("Any", self.client).api_call(
                 method,
                 headers={"Authorization": f"Bearer {token}"} if token else None,
                 **_carried(method, {k: v for k, v in values.items() if v is not None}),

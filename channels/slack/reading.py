@@ -21,6 +21,8 @@ SPOKEN = (None, "", "file_share", "thread_broadcast", "me_message")
 """The kinds of message in which a person says something; the others are Slack's own notes."""
 GUEST_HEADER = "tandem-guest"  # set at the door: the store has no other way to know it
 FORM = "application/x-www-form-urlencoded"
+TEXT_CHARS_MAX = 40_000  # of one message; Slack itself sends no longer ones
+FILES_MAX = 10  # of one message, as Slack's own windows take them
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
@@ -217,7 +219,7 @@ def _press(payload: Json, house: House) -> InboundMessage | None:
 
 def attachments(message: Json) -> tuple[Attachment, ...]:
     """The files of a message. Their bytes stay at Slack; the id is how they are fetched."""
-    return tuple(_file(one) for one in many(message, "files"))
+    return tuple(_file(one) for one in many(message, "files")[:FILES_MAX])
 
 
 def _file(raw: Json) -> Attachment:
@@ -242,7 +244,7 @@ def _sender(message: Json) -> Sender:
 
 
 def text_of(message: Json) -> str:
-    return word(message, "text")
+    return word(message, "text")[:TEXT_CHARS_MAX]
 
 
 def stamp(value: object) -> str:

@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
@@ -126,8 +126,7 @@ class SocketLine:
 
         Each frame is a task of its own, but a full store refuses at once, so they cannot pile up.
         """
-        payload: Any = request.payload  # pyright: ignore[reportUnknownMemberType]
-        body = json.dumps(payload).encode()
+        body = json.dumps(cast("Any", request).payload).encode()
         try:
             await self._take(body, "application/json")
         except DatabaseError as error:

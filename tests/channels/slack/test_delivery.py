@@ -186,6 +186,19 @@ async def test_a_place_that_is_shut_says_why(shop: Shop, code: str, reason: str)
         await shop.channel.send(_address("C1"), _message("Hello", "d1"))
 
 
+async def test_an_archived_channel_is_no_reason_to_try_again(shop: Shop):
+    """The agent reads why; nothing more is sent there, and the case stays."""
+    ana, place = shop.acts.person("Ana"), shop.acts.channel("help")
+    await shop.say(ana, f"{US} how long?", place)
+    place.is_archived = True
+    await shop.agent_says("I am here.")
+    await shop.settle()
+    states = {one.state for one in (await shop.deliveries())[1:]}
+
+    assert states <= {"failed", "cancelled"}
+    assert len(shop.slack.called("chat.postMessage")) == 2
+
+
 async def test_blocks_that_slack_refuses_go_out_as_words(shop: Shop):
     """Formatting is no reason to lose an answer; a refusal is certain, so one more try is safe."""
     ana = shop.acts.person("Ana")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.slack.reading import House, read
+from channels.slack.reading import FILES_MAX, TEXT_CHARS_MAX, House, read
 from gateway.messages import InboundMessage, RawEvent
 
 HOUSE = House(account="main", places=("dm", "mentions", "threads"), guests="allow",
@@ -88,6 +88,15 @@ def test_files_are_named_by_their_kind():
     assert [(one.kind, one.reference) for one in message.attachments] == [
         ("image", "F1"), ("voice", "F2"), ("file", "F3"), ("unsupported", ""), ("unsupported", ""),
     ]  # fmt: skip
+
+
+def test_a_message_has_limits():
+    """Nothing that Slack lets people send comes near them."""
+    message = said(text="x" * (TEXT_CHARS_MAX + 1), subtype="file_share",
+                   files=[{"id": f"F{n}"} for n in range(FILES_MAX + 1)])  # fmt: skip
+
+    assert message is not None
+    assert (len(message.text), len(message.attachments)) == (TEXT_CHARS_MAX, FILES_MAX)
 
 
 @pytest.mark.parametrize("ts", ["", "x", "1", "1.2.3", "-1.0", "1.000001\n", "٣.1", 1.5, []])
