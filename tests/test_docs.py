@@ -376,3 +376,16 @@ def test_the_manual_names_the_consoles_buttons_as_they_are(language: str, place:
     ]
 
     assert wrong == []
+
+
+def test_every_proof_that_a_page_names_is_a_test():
+    """docs/faults.md promises tests by their names: each of them is there."""
+    there = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/faults.md").read_text("utf-8")))
+
+    assert len(named) > 50
+    assert named - there == set()
