@@ -1,6 +1,7 @@
 """The shape of the code: who may import whom, where vendors live, how long things may be.
 
-What does not comply yet is named in `RATCHET`, and that list may only shrink."""
+What does not comply yet is named in `RATCHET`, and that list may only shrink.
+"""
 
 import ast
 import re
