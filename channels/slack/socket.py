@@ -32,7 +32,8 @@ Take = Callable[[bytes, str], Awaitable[None]]
 class LineLimits:
     """Times of the line, in seconds."""
 
-    ping_s: float = 5.0
+    ping_s: float = 5.0  # a pong that takes half as long means that the wire is dead
+    look_s: float = 1.0  # between two looks at whether it is
     connect_wait_s: float = 15.0
     retry_s: float = 1.0  # before a second try to connect; doubled each time
     retry_s_max: float = 60.0
@@ -116,7 +117,7 @@ class SocketLine:
         """Until Slack asks for a new connection, this one breaks, or it is found deaf."""
         while not self._over.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.ping_s):
+                async with asyncio.timeout(self._limits.look_s):
                     await self._over.wait()
             if self._client is None or not await self._client.is_connected():
                 return

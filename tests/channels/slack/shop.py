@@ -25,7 +25,7 @@ from tests.gateway.world import ANA, World, phrases
 
 QUICK = Timing(
     share_looks_s=(0.0, 0.0, 0.0), calls_wait_s=0.0, canary_s=3_600.0,
-    line=LineLimits(ping_s=0.05, retry_s=0.01, retry_s_max=0.02),
+    line=LineLimits(look_s=0.02, retry_s=0.01, retry_s_max=0.02),
 )  # fmt: skip
 
 

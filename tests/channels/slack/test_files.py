@@ -202,3 +202,16 @@ async def test_a_file_that_slack_deleted_is_refused(shop: Shop):
 
 def _of(file_id: str) -> Attachment:
     return Attachment(kind="file", reference=file_id)
+
+
+async def test_what_an_agent_attaches_reaches_the_customer(shop: Shop):
+    """Through the conversation and the outbox: one message with words and file, delivered."""
+    ana = shop.acts.person("Ana")
+    await shop.say(ana, "Where is my letter?")
+    await shop.agent_says("Here it is.", attachments=(await kept(shop),))
+    await shop.settle()
+    (share,) = [one for one in shop.slack.workspace.direct(ana).messages if one.get("files")]
+    last = (await shop.deliveries())[-1]
+
+    assert (last.state, last.external_id) == ("delivered", share["ts"])
+    assert [file.content for file in shop.slack.workspace.files.values()] == [b"dear customer"]
