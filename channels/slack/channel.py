@@ -66,6 +66,7 @@ class Timing:
     """How long things wait, in seconds; tests wait for less."""
 
     share_looks_s: Sequence[float] = files.SHARES_LOOKS_S
+    send_wait_s: float = files.SEND_WAIT_S
     calls_wait_s: float = CALLS_WAIT_S
     canary_s: float = CANARY_S
     line: LineLimits = field(default_factory=LineLimits)
@@ -96,7 +97,9 @@ class SlackChannel:
             parts.ingress,
         )  # fmt: skip
         self._proof = Proof(self.api, parts.store, clock)
-        self._uploads = files.Uploads(self.api, parts.files, looks_s=timing.share_looks_s)
+        self._uploads = files.Uploads(
+            self.api, parts.files, looks_s=timing.share_looks_s, send_wait_s=timing.send_wait_s
+        )
         self.line = self._new_line(timing.line) if settings.app_token else None
 
     @property
@@ -223,7 +226,8 @@ class SlackChannel:
         try:
             await self._noted(self._said("chat.update", address, message, ts=external_id))
         except FormatRefused:
-            await self._said("chat.update", address, message, ts=external_id, plain=True)
+            again = self._said("chat.update", address, message, ts=external_id, plain=True)
+            await self._noted(again)
 
     async def delete(self, address: Address, external_id: str) -> None:
         await self._noted(self.api.call("chat.delete", channel=address.chat, ts=external_id))

@@ -74,8 +74,8 @@ def slack_routes(
         except TimeoutError:
             raise HTTPException("the body took too long", status_code=408) from None
         if not seal.is_on(body, list(request.headers.multi_items())):
-            wellness.refused += 1
-            log.warning("not_signed_by_slack", count=wellness.refused)
+            if wellness.refuse():
+                log.warning("not_signed_by_slack", count=wellness.refused)
             raise HTTPException("not signed by Slack", status_code=401)
         return body
 

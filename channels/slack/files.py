@@ -14,10 +14,11 @@ from channels.slack import blocks
 from channels.slack.api import Api
 from channels.slack.errors import FormatRefused
 from channels.slack.fields import Json, inside, many, word
-from gateway.errors import Ambiguous, Refused, Unavailable
+from gateway.errors import Ambiguous, ChannelError, Refused, Unavailable
 from gateway.files import Files
 from gateway.messages import Address, Attachment, OutboundMessage, Receipt
 
+SEND_WAIT_S = 45.0  # in all: a delivery is looked after by somebody else from 60 on
 SHARES_LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # waits before each look for the shared message
 
 
@@ -25,20 +26,38 @@ class Uploads:
     """Sends messages with files."""
 
     def __init__(
-        self, api: Api, files: Files, *, looks_s: Sequence[float] = SHARES_LOOKS_S
+        self,
+        api: Api,
+        files: Files,
+        *,
+        looks_s: Sequence[float] = SHARES_LOOKS_S,
+        send_wait_s: float = SEND_WAIT_S,
     ) -> None:
         self._api = api
         self._files = files
         self._looks_s = looks_s
+        self._send_wait_s = send_wait_s
 
     async def send(self, place: Address, message: OutboundMessage) -> Receipt:
         """Text and files as one message. Raises a leaf of ChannelError."""
-        uploaded = [await self._hand_in(file) for file in message.attachments]
+        uploaded: list[dict[str, str]] = []
         try:
-            await self._complete(place, uploaded, blocks=json.dumps(blocks.blocks(message)))
+            async with asyncio.timeout(self._send_wait_s):
+                handed_in = [await self._hand_in(file) for file in message.attachments]
+                uploaded += handed_in
+                await self._show(place, message, uploaded)
+                return Receipt((await self._shared(place, uploaded[0]["id"]),))
+        except TimeoutError:
+            kind = Ambiguous if uploaded else Unavailable
+            raise kind("handing the files in took too long") from None
+
+    async def _show(
+        self, place: Address, message: OutboundMessage, files: Sequence[dict[str, str]]
+    ) -> None:
+        try:
+            await self._complete(place, files, blocks=json.dumps(blocks.blocks(message)))
         except FormatRefused:
-            await self._complete(place, uploaded, initial_comment=blocks.plain_text(message))
-        return Receipt((await self._shared(place, uploaded[0]["id"]),))
+            await self._complete(place, files, initial_comment=blocks.plain_text(message))
 
     async def _hand_in(self, file: Attachment) -> dict[str, str]:
         """One file, seen by nobody yet. Doubt does no harm here: it is simply handed in again."""
@@ -65,10 +84,14 @@ class Uploads:
         )  # fmt: skip
 
     async def _shared(self, place: Address, file_id: str) -> str:
-        """The message that shows the file. Raises Ambiguous: it may still come."""
+        """The message that shows the file. Raises Ambiguous, whatever goes wrong in looking: Slack
+        took it, and it may still come."""
         for wait_s in self._looks_s:
             await asyncio.sleep(wait_s)
-            file = inside(await self._api.call("files.info", file=file_id), "file")
+            try:
+                file = inside(await self._api.call("files.info", file=file_id), "file")
+            except ChannelError as error:
+                raise Ambiguous(f"Slack took the file and does not say where ({error})") from None
             if ts := _share_of(file, place.chat):
                 return ts
         raise Ambiguous("Slack took the file and has not shown it")

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 PAGE_SIZE = 200
 PAGES_MAX = 10  # of one look; beyond that nobody can say what is absent
-ECHOES_MAX = 500  # of our newest events, among which an echo is looked for
+EVENTS_MAX = 2_000  # the newest ones, among which an echo is looked for
 BEFORE = timedelta(seconds=5)  # of the attempt, from which on its post is looked for
 UNKNOWN_SINCE = timedelta(minutes=10)  # where no row says when it was tried
 
@@ -68,10 +68,11 @@ class Proof:
 
     async def find(self, place: Address, delivery_id: str) -> Receipt | Literal["absent"] | None:
         """One look. Slack's history lags behind a little: the outbox looks twice."""
-        if echo := await self._store.read(lambda session: _echo(session, place, delivery_id)):
-            return Receipt((echo,))
         since = await self._store.read(lambda session: _tried_at(session, delivery_id))
         oldest = (since or self._clock() - UNKNOWN_SINCE) - BEFORE
+        echo = await self._store.read(lambda session: _echo(session, place, delivery_id, oldest))
+        if echo:
+            return Receipt((echo,))
         try:
             lines = await lines_since(self._api, place, oldest.timestamp() - self._api.skew_s)
         except ChannelError as error:
@@ -97,13 +98,16 @@ def _tried_at(session: Session, delivery_id: str) -> datetime | None:
     return session.exec(select(Delivery.created_at).where(Delivery.id == delivery_id)).first()
 
 
-def _echo(session: Session, place: Address, delivery_id: str) -> str | None:
+def _echo(session: Session, place: Address, delivery_id: str, oldest: datetime) -> str | None:
     """The `ts` of our post in one of the newest events, whichever process took it in."""
+    lately = select(InboxEvent.id).order_by(col(InboxEvent.id).desc()).limit(EVENTS_MAX)
     newest = session.exec(
-        select(InboxEvent.body)
-        .where(InboxEvent.channel == NAME, InboxEvent.account == place.account)
-        .order_by(col(InboxEvent.id).desc())
-        .limit(ECHOES_MAX)
+        select(InboxEvent.body).where(
+            col(InboxEvent.id).in_(lately.subquery().select()),
+            InboxEvent.channel == NAME,
+            InboxEvent.account == place.account,
+            InboxEvent.received_at >= oldest,
+        )
     )
     needle = delivery_id.encode()
     for body in newest:

@@ -67,6 +67,12 @@ class Wellness:
     strangers: int = 0  # events of a workspace that is not ours, thrown away
     refused: int = 0  # requests that were not signed by Slack
 
+    def refuse(self) -> bool:
+        """Count a request that Slack did not sign; whether it is worth a line in the log, which
+        strangers must not be able to flood."""
+        self.refused += 1
+        return self.refused.bit_count() == 1
+
     def report(self) -> str:
         """ "ok", or what is wrong and what helps."""
         found = [one for one in (self.token, self.reach, self.line, self.gap) if one]
@@ -78,6 +84,8 @@ class Wellness:
                 f"the clock of this machine is {self.skew_s:+.0f} s off Slack's: set it, Slack's"
                 " events are refused from 300 s on"
             )
+        if self.refused and self.last_event_at is None:
+            found.append("requests come that were not signed with this signing secret")
         if found and self.last_event_at:
             found.append(f"the last event came at {self.last_event_at:%Y-%m-%d %H:%M:%S} UTC")
         return "; ".join(found) or "ok"

@@ -41,7 +41,7 @@ class Shop:
         self.database = database
         self.folder = Path(database.url.removeprefix("sqlite:///")).parent
 
-    def build(self, **settings: Any) -> None:
+    def build(self, timing: Timing = QUICK, **settings: Any) -> None:
         """The channel, from its section."""
         way = (
             {"app_token": APP_TOKEN} if self.over == "socket" else
@@ -53,7 +53,7 @@ class Shop:
             files=Files(self.folder / "attachments"), phrases=phrases(),
         )  # fmt: skip
         section = {"bot_token": BOT_TOKEN, "api_url": self.slack.api_url, **way, **settings}
-        self.channel = SlackChannel(Settings.model_validate(section), parts, QUICK)
+        self.channel = SlackChannel(Settings.model_validate(section), parts, timing)
         self.world.channels["slack"] = self.channel  # pyright: ignore[reportArgumentType]
         self.world.conversations.capabilities["slack"] = self.channel.capabilities  # pyright: ignore[reportIndexIssue]
 

@@ -73,6 +73,21 @@ async def test_what_slack_did_not_sign_is_turned_away(
     assert SIGNING_SECRET not in logged
 
 
+async def test_a_wrong_secret_is_named_and_does_not_flood_the_log(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+):
+    """A hundred refusals are seven lines; health says what to compare, until Slack is heard."""
+    for _ in range(100):
+        await send(shop, body_of(), JSON)
+    ill = await shop.channel.health()
+    logged = capsys.readouterr().out.count("not_signed_by_slack")
+    await shop.say(shop.acts.person("Ana"), "How long?")
+
+    assert logged == 7
+    assert "not signed with this signing secret" in ill
+    assert await shop.channel.health() == "ok"
+
+
 @pytest.mark.parametrize("seconds", [-299, 0, 299])
 async def test_a_signature_is_good_for_five_minutes(shop: Shop, seconds: int):
     """Clocks differ, and networks are slow."""

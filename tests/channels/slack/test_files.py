@@ -1,14 +1,18 @@
 """Files both ways: as bytes, whole, once, and never from a stranger's address."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from channels.slack.api import Api
-from gateway.errors import Ambiguous, ChannelError, Missing, Refused
+from gateway.errors import Ambiguous, ChannelError, Missing, Refused, Unavailable
 from gateway.messages import Address, Attachment, OutboundMessage
-from tests.channels.slack.shop import Shop
-from tests.fakes.faults import Answer, Cut, Fault
+from tests.channels.slack.shop import QUICK, Shop
+from tests.fakes.faults import Answer, Cut, Fault, Held
 from tests.fakes.slack import refused
 
+QUICK_TO_GIVE_UP = replace(QUICK, send_wait_s=0.2)
 PLACE = "files.completeUploadExternal"
 
 
@@ -160,6 +164,41 @@ async def test_an_ok_without_a_share_is_in_doubt(shop: Shop):
     shop.slack.filing.shows_after = None
     with pytest.raises(Ambiguous):
         await send(shop, await kept(shop))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer(429, refused("ratelimited")),
+        Cut(processed=False),
+        Answer(503, "", {"Retry-After": "1"}),
+    ],
+)
+async def test_a_share_that_cannot_be_looked_at_is_not_repeated(shop: Shop, fault: Fault):
+    """Completing was done; asking where it stands went wrong: the history tells."""
+    ana = shop.acts.person("Ana")
+    await shop.say(ana, "Where is my letter?")
+    shop.slack.faults.plan("files.info", fault)
+    await shop.agent_says("Here it is.", attachments=(await kept(shop),))
+    await shop.settle()
+    shares = [one for one in shop.slack.workspace.direct(ana).messages if one.get("files")]
+
+    assert len(shares) == 1
+    assert (await shop.deliveries())[-1].state == "delivered"
+
+
+@pytest.mark.parametrize(("step", "meaning"), [("upload", Unavailable), (PLACE, Ambiguous)])
+async def test_files_that_take_too_long_are_given_up_in_time(
+    shop: Shop, step: str, meaning: type[ChannelError]
+):
+    """Before another worker takes the delivery over: unseen it is tried again, else looked for."""
+    released = asyncio.Event()
+    shop.build(QUICK_TO_GIVE_UP)
+    shop.slack.faults.plan(step, Held(released))
+    with pytest.raises(meaning):
+        await send(shop, await kept(shop))
+    released.set()
+    await shop.channel.api.close()
 
 
 async def test_two_files_are_one_message(shop: Shop):
