@@ -171,8 +171,10 @@ class SlackChannel:
         await self._ask_who_we_are()
         if self.line is None:
             return
-        self.ear.read_back += await self.gaps.canary(receive)
-        if self.ear.canary():
+        unheard = await self.gaps.canary(receive)
+        for ts, since in self.ear.late().items():
+            unheard += not await self._proof.is_told(ts, self.settings.account, since)
+        if self.ear.canary(missed=unheard > 0):
             self.line.renew("connected and deaf: a new connection is made")
 
     async def _unless_down(self, work: Coroutine[Any, Any, object]) -> None:

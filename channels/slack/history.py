@@ -1,7 +1,7 @@
 """Slack's own history: what became of a post, and what was said while no events came."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -84,6 +84,15 @@ class Proof:
             return Receipt((str(copies[0]["ts"]),))
         return "absent" if lines.whole else None
 
+    async def is_told(self, ts: str, account: str, since: datetime) -> bool:
+        """Whether any process has heard of the message `ts`."""
+        needle = ts.encode()
+
+        def look(session: Session) -> bool:
+            return any(needle in body for body in _bodies(session, account, since))
+
+        return await self._store.read(look)
+
     async def _keep_one(self, place: Address, copies: Sequence[Json]) -> None:
         """The newer of two copies goes; if that fails, a person sees both."""
         for copy in copies[1:]:
@@ -100,20 +109,24 @@ def _tried_at(session: Session, delivery_id: str) -> datetime | None:
 
 def _echo(session: Session, place: Address, delivery_id: str, oldest: datetime) -> str | None:
     """The `ts` of our post in one of the newest events, whichever process took it in."""
-    lately = select(InboxEvent.id).order_by(col(InboxEvent.id).desc()).limit(EVENTS_MAX)
-    newest = session.exec(
-        select(InboxEvent.body).where(
-            col(InboxEvent.id).in_(lately.subquery().select()),
-            InboxEvent.channel == NAME,
-            InboxEvent.account == place.account,
-            InboxEvent.received_at >= oldest,
-        )
-    )
     needle = delivery_id.encode()
-    for body in newest:
+    for body in _bodies(session, place.account, oldest):
         if needle in body and (ts := echo_of(body, delivery_id)):
             return ts
     return None
+
+
+def _bodies(session: Session, account: str, oldest: datetime) -> Iterable[bytes]:
+    """The events of an account since `oldest`, as far as they are among the newest of all."""
+    lately = select(InboxEvent.id).order_by(col(InboxEvent.id).desc()).limit(EVENTS_MAX)
+    return session.exec(
+        select(InboxEvent.body).where(
+            col(InboxEvent.id).in_(lately.subquery().select()),
+            InboxEvent.channel == NAME,
+            InboxEvent.account == account,
+            InboxEvent.received_at >= oldest,
+        )
+    )
 
 
 def echo_of(body: bytes, delivery_id: str) -> str | None:

@@ -25,11 +25,10 @@ class Ear:
 
     clock: Clock
     misses: int = 0
-    read_back: int = 0  # since the last canary: lines that only the history had
     _awaited: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
     def connected(self) -> None:
-        self.misses = self.read_back = 0
+        self.misses = 0
         self._awaited.clear()
 
     def posted(self, chat: str, ts: str) -> None:
@@ -43,13 +42,18 @@ class Ear:
         self._awaited.pop(f"{chat}:{ts}", None)
         self.misses = 0
 
-    def canary(self) -> bool:
-        """Whether the line is deaf by now. Called once a minute."""
-        late = [key for key, at in self._awaited.items() if self.clock() - at >= ECHO_WAIT]
-        for key in late:  # one echo is one miss: some never come, and that alone proves nothing
+    def late(self) -> dict[str, datetime]:
+        """The `ts` of posts whose echo should have come by now, each named once, and since when.
+        Another process may have heard it: Slack tells each event over one line only."""
+        now = self.clock()
+        found = {key: at for key, at in self._awaited.items() if now - at >= ECHO_WAIT}
+        for key in found:  # one echo is one miss: some never come, and that alone proves nothing
             del self._awaited[key]
-        self.misses = self.misses + 1 if late or self.read_back else 0
-        self.read_back = 0
+        return {key.partition(":")[2]: at for key, at in found.items()}
+
+    def canary(self, *, missed: bool) -> bool:
+        """Count a look; whether the line is deaf by now. Called once a minute."""
+        self.misses = self.misses + 1 if missed else 0
         return self.misses >= MISSES_MAX
 
 

@@ -32,14 +32,16 @@ QUICK = Timing(
 class Shop:
     """The gateway (`world`), its Slack channel, the workspace (`slack`) and the people in it."""
 
-    def __init__(self, database: Database, clock: TurnedClock, *, over: str) -> None:
+    def __init__(
+        self, database: Database, clock: TurnedClock, *, over: str, folder: Path | None
+    ) -> None:
         self.clock = clock
         self.over = over
         self.world = World(database, clock)
         self.slack = SlackServer(clock=clock)
         self.acts = Acts(self.slack)
         self.database = database
-        self.folder = Path(database.url.removeprefix("sqlite:///")).parent
+        self.folder = folder or Path(database.url.removeprefix("sqlite:///")).parent
 
     def build(self, timing: Timing = QUICK, **settings: Any) -> None:
         """The channel, from its section."""
@@ -130,10 +132,11 @@ class Shop:
 
 @asynccontextmanager
 async def open_shop(
-    database: Database, clock: TurnedClock, over: str, **settings: Any
-) -> AsyncGenerator[Shop]:
+    database: Database, clock: TurnedClock, over: str, *, folder: Path | None = None,
+    **settings: Any,
+) -> AsyncGenerator[Shop]:  # fmt: skip
     """A shop on a served fake, itself served where Slack calls it."""
-    shop = Shop(database, clock, over=over)
+    shop = Shop(database, clock, over=over, folder=folder)
     async with served(shop.slack.app) as shop.slack.url:
         shop.build(**settings)
         async with _reachable(shop):

@@ -1,12 +1,15 @@
 """Socket Mode: the line we hold, and the ways in which it fails."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.errors import BadToken
+from gateway.messages import RawEvent
 from storage.database import Database, DatabaseLimits
 from tests.channels.slack.shop import Shop, open_shop
 from tests.conftest import TurnedClock
@@ -126,6 +129,27 @@ async def test_our_own_echoes_tell_a_deaf_line_from_a_quiet_one(on_line: Shop):
     assert quiet == 1
 
 
+async def test_an_echo_that_another_process_heard_is_no_miss(on_line: Shop):
+    """Slack tells each event over one of the lines; all of them write into one store."""
+    ana = on_line.acts.person("Ana")
+    await on_line.say(ana, "How long?")
+    on_line.slack.lines.is_deaf = True
+    for text in ("One moment.", "Here I am.", "Done."):
+        await on_line.agent_says(text)
+        await on_line.world.worker.settle()
+        for parcel in on_line.slack.events.parcels:
+            body = json.dumps(parcel.payload).encode()
+            await on_line.world.ingress.store(RawEvent(
+                channel="slack", account="main", external_id=parcel.event_id, body=body,
+                headers={"content-type": "application/json"},
+            ))  # fmt: skip
+        on_line.clock.turn(seconds=60)
+        await on_line.channel.look_around(on_line.world.ingress)
+
+    assert on_line.slack.lines.opened == 1
+    assert on_line.channel.ear.misses == 0
+
+
 async def test_a_line_that_cannot_be_opened_is_tried_again_and_named(
     database: Database, clock: TurnedClock
 ):
@@ -144,8 +168,6 @@ async def test_a_line_that_cannot_be_opened_is_tried_again_and_named(
 
 async def test_a_refused_app_token_ends_the_run(database: Database, clock: TurnedClock):
     """Whoever keeps channels running lets it rest, and tries once a minute."""
-    from gateway.errors import BadToken
-
     async with open_shop(database, clock, "http") as shop:
         shop.build(app_token=APP_TOKEN, signing_secret="")
         shop.slack.faults.plan("apps.connections.open", Answer(200, refused("invalid_auth")))

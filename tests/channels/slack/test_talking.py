@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 from rag.types import Citation
-from tests.channels.slack.shop import Shop
+from storage.database import Database
+from tests.channels.slack.shop import Shop, open_shop
+from tests.conftest import TurnedClock
+from tests.fakes.faults import Answer
 from tests.fakes.slack.workspace import BOT_USER, OTHER_TEAM
 from tests.gateway.world import answered, declined
 
@@ -232,10 +235,10 @@ async def test_people_of_other_workspaces_are_told_politely_once(shop: Shop):
     assert shop.acts.texts(place, ts) == ["I can only answer members of this workspace here."]
 
 
-async def test_people_of_other_workspaces_are_served_where_the_settings_say_so(database, clock):
+async def test_people_of_other_workspaces_are_served_where_the_settings_say_so(
+    database: Database, clock: TurnedClock
+):
     """`connect = "allow"`: a customer like any other."""
-    from tests.channels.slack.shop import open_shop
-
     async with open_shop(database, clock, "http", connect="allow") as shop:
         eve = shop.acts.person("Eve", team=OTHER_TEAM)
         place = shop.acts.channel("shared", is_shared=True)
@@ -244,10 +247,8 @@ async def test_people_of_other_workspaces_are_served_where_the_settings_say_so(d
         assert shop.acts.texts(place, ts) == ["Within 30 days [1].\n[1] Returns"]
 
 
-async def test_guests_are_refused_where_the_settings_say_so(database, clock):
+async def test_guests_are_refused_where_the_settings_say_so(database: Database, clock: TurnedClock):
     """A guest is told; a member in the same channel is answered."""
-    from tests.channels.slack.shop import open_shop
-
     async with open_shop(database, clock, "http", guests="refuse") as shop:
         gil, ana = shop.acts.person("Gil", is_guest=True), shop.acts.person("Ana")
         await shop.say(gil, "你好，怎么退货？")
@@ -260,10 +261,20 @@ async def test_guests_are_refused_where_the_settings_say_so(database, clock):
         assert await shop.heard() == ["How long do I have?"]
 
 
-async def test_places_that_are_switched_off_are_not_listened_to(database, clock):
-    """Only mentions: no direct messages, no unaddressed lines in threads."""
-    from tests.channels.slack.shop import open_shop
+async def test_who_cannot_be_looked_up_is_served(database: Database, clock: TurnedClock):
+    """An answer to a guest is a smaller harm than none to a member."""
+    async with open_shop(database, clock, "http", guests="refuse") as shop:
+        ana = shop.acts.person("Ana")
+        shop.slack.faults.plan("users.info", Answer(500, "ill"))
+        await shop.say(ana, "How long do I have?")
 
+        assert await shop.heard() == ["How long do I have?"]
+
+
+async def test_places_that_are_switched_off_are_not_listened_to(
+    database: Database, clock: TurnedClock
+):
+    """Only mentions: no direct messages, no unaddressed lines in threads."""
     async with open_shop(database, clock, "http", places=["mentions"]) as shop:
         ana, place = shop.acts.person("Ana"), shop.acts.channel("help")
         ts = await shop.say(ana, f"{US} how long?", place)
