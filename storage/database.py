@@ -345,7 +345,7 @@ def _resolve(outcomes: list[tuple[_Item, Any, BaseException | None]]) -> None:
 def _set_results(outcomes: list[tuple[_Item, Any, BaseException | None]]) -> None:
     for item, value, error in outcomes:
         if error is None and item.committed is not None:
-            item.committed(value)
+            item.loop.call_soon(item.committed, value)  # before its caller, and alone if it fails
         if item.future.done():  # its caller stopped waiting
             continue
         if error is None:
