@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,12 +88,17 @@ class TelegramServer:
             if "chat_id" in update.get("message", {})
         ]
 
+    async def hooked(self) -> bool:
+        """Whether updates go to a webhook. What came before stays with the server for ever."""
+        answer = await self._act(f"bot{self.token}/getWebhookInfo", {})
+        return bool(answer["result"]["url"])
+
     def _customer(self) -> dict[str, Any]:
         person = {"id": 7, "first_name": "Ana", "is_bot": False, "language_code": "en"}
         return {
             "from": person,
             "chat": {"id": 7, "first_name": "Ana", "type": "private"},
-            "date": 1_772_442_000,
+            "date": int(time.time()),
         }
 
     async def _act(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -13,26 +13,35 @@ const Telegram = require("telegram-test-api");
 
 const server = new Telegram({});
 
-// Telegram tells dates in seconds, the package in milliseconds.
+// Telegram answers with the message, and tells dates in seconds; the package answers with whatever was
+// sent besides, and tells milliseconds.
 const addBotMessage = server.addBotMessage.bind(server);
-server.addBotMessage = (...given) => ({
-  ...addBotMessage(...given),
-  date: Math.floor(Date.now() / 1000),
-});
+server.addBotMessage = (...given) => {
+  const { message_id, chat, text, entities, reply_markup } = addBotMessage(...given);
+  const date = Math.floor(Date.now() / 1000);
+  return { message_id, date, chat, text, entities, reply_markup };
+};
 
-// The package sends no secret with a webhook, no chat_instance with a button, and dies when the
-// webhook fails.
+// A pressed button comes with a chat_instance, which the package leaves out.
+const formatUpdate = Telegram.formatUpdate;
+Telegram.formatUpdate = (update) => {
+  const body = formatUpdate(update);
+  if (body.callback_query) body.callback_query.chat_instance = "1";
+  return body;
+};
+
+// The package sends no secret with a webhook, and dies when the webhook fails.
 server.addUserUpdate = async function (update) {
   const hook = this.webhooks[update.botToken];
-  const body = Telegram.formatUpdate(update);
   this.updateId += 1;
-  if (body.callback_query) body.callback_query.chat_instance = "1";
   if (!hook) {
     this.storage.userMessages.push(update);
     return;
   }
   const headers = { "X-Telegram-Bot-Api-Secret-Token": hook.secret_token ?? "" };
-  await axios.post(hook.url, body, { headers }).catch((error) => console.error(error.message));
+  await axios
+    .post(hook.url, Telegram.formatUpdate(update), { headers })
+    .catch((error) => console.error(error.message));
 };
 
 const app = express();
