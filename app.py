@@ -34,12 +34,15 @@ from config.settings import Section, Settings
 from config.sources import Mistake, SettingsError, mistakes_of, origin_of
 from config.words import load_phrases, load_signals
 from gateway.conversations import Conversations
+from gateway.crossing import Crossings
+from gateway.entrances import Entrances
 from gateway.feed import Feed
 from gateway.fetching import RestLimits, keep_fetching
 from gateway.files import Files
 from gateway.handoff import HandOffRules, Words
 from gateway.http import Health, HealthLimits, health_routes
 from gateway.ingress import Ingress
+from gateway.links import Links
 from gateway.messages import Capabilities
 from gateway.models import Conversation
 from gateway.outbox import Outbox, OutboxLimits
@@ -125,21 +128,20 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     check(settings)
     folders = Folders(settings.data_dir).prepare()
     upgrade(settings.database_url, MIGRATIONS)
-    database = Database(
-        settings.database_url, limits=DatabaseLimits(**_values(settings.database, without="url"))
-    )
+    database = _database(settings)
     store = Store(database, Feed())
     behind = Store(database, store.feed, patient=True)  # the work behind the ingress
-    line = Line(
-        folders.librarian_socket,
-        RemoteLimits(**_values(settings.rag.limits, without="ready_wait_s")),
-    )
+    line = _line(settings, folders)
     capabilities: dict[str, Capabilities] = {}  # filled when the channels are there
     cases = Cases(parts.clock)
     phrases = make_phrases(load_phrases(folders.phrases))
-    conversations = Conversations(parts.clock, phrases, cases, capabilities)
+    channels: dict[str, Channel] = {}  # likewise
+    doors = Entrances(channels)
+    conversations = Conversations(parts.clock, phrases, cases, capabilities, doors)
     rules = HandOffRules(**_values(settings.gateway.handoff))
-    router = Router(conversations, words=_words(folders), rules=rules)
+    links = Links(conversations, **_values(settings.gateway.identity))
+    crossings = Crossings(conversations, links)
+    router = Router(conversations, crossings, words=_words(folders), rules=rules)
     turns = Turns(
         behind, conversations, parts.answerer or RemoteLibrarian(line), rules=rules,
         limits=TurnLimits(**_values(settings.gateway.turns)),
@@ -155,11 +157,12 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         standing=_standing,
         files=Files(folders.attachments),
         phrases=phrases,
+        crossings=crossings,
         public_url=settings.server.public_url,
         origins=(*settings.server.origins, *_own_origin(settings)),
         trusted_proxies=settings.server.trusted_proxies,
     )
-    channels = ways.open_channels(settings.channels, lent)
+    channels |= ways.open_channels(settings.channels, lent)
     capabilities |= {name: channel.capabilities for name, channel in channels.items()}
     outbox = Outbox(
         behind, conversations, channels, OutboxLimits(**_values(settings.gateway.outbox))
@@ -177,6 +180,16 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         line=line,
         knowledge=parts.knowledge or RemoteKnowledge(line),
     )
+
+
+def _database(settings: Settings) -> Database:
+    limits = DatabaseLimits(**_values(settings.database, without="url"))
+    return Database(settings.database_url, limits=limits)
+
+
+def _line(settings: Settings, folders: Folders) -> Line:
+    limits = RemoteLimits(**_values(settings.rag.limits, without="ready_wait_s"))
+    return Line(folders.librarian_socket, limits)
 
 
 def _own_origin(settings: Settings) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ transaction per verb: it checks that the agent may and that their view still hol
 """
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Literal, get_args
 
 from sqlmodel import Session, select
@@ -15,7 +16,7 @@ from agent_inbox.models import Case
 from agent_inbox.ports import Surface
 from gateway import audit
 from gateway.conversations import Actor, Conversations, Draft, Written, destination, expect
-from gateway.errors import IllegalMove, Unauthorised
+from gateway.errors import IllegalMove, StaleEpoch, Unauthorised
 from gateway.handoff import HandOver, Signal
 from gateway.history import newest
 from gateway.messages import Address
@@ -109,6 +110,44 @@ class Cases:
         for surface in self._surfaces:
             surface.refresh(session, case)
 
+    def joined(self, session: Session, gone: Conversation, kept: Conversation) -> None:
+        """`gone` is part of `kept` now, whose owner is settled: of their two open cases the one of
+        that owner is left, or the one that has waited longer. With itself: only its person changed.
+        """
+        cases_sql.give_to(session, gone.id, kept.contact_id)
+        moving = cases_sql.open_case(session, gone.id) if gone.id != kept.id else None
+        if moving is None:
+            return
+        staying = cases_sql.open_case(session, kept.id)
+        if staying is not None:
+            ranked = sorted((staying, moving), key=lambda one: _claim_to(one, kept))
+            self._end_joined(session, ranked[1])
+            moving = ranked[0]
+        moving.conversation_id = kept.id
+        self._place(session, moving, kept)
+
+    def parted(self, session: Session, whole: Conversation, part: Conversation) -> None:
+        """`part` was taken out of `whole`, and the person who had it went along."""
+        case = cases_sql.open_case(session, whole.id)
+        if case is not None:
+            case.conversation_id, case.contact_id = part.id, part.contact_id
+            self._place(session, case, part)
+
+    def _end_joined(self, session: Session, case: Case) -> None:
+        case.outcome, case.state, case.closed_at = "joined", "closed", self._clock()
+        session.add(case)
+        session.flush()
+        for surface in self._surfaces:
+            surface.refresh(session, case)
+
+    def _place(self, session: Session, case: Case, conversation: Conversation) -> None:
+        """Let a case that came from elsewhere stand as its conversation does."""
+        case.brief = self._brief(session, conversation, _signals(case))
+        session.add(case)
+        session.flush()
+        for surface in self._surfaces:
+            surface.refresh(session, case)
+
     def _begin(self, session: Session, conversation: Conversation, why: HandOver) -> Case:
         case = Case(
             conversation_id=conversation.id, contact_id=conversation.contact_id,
@@ -131,6 +170,11 @@ class Cases:
         return make_brief(
             cases_sql.spoken_lines(session, conversation.id), reasons, profile
         ).as_data()
+
+
+def _claim_to(case: Case, conversation: Conversation) -> tuple[bool, datetime]:
+    """The first of two open cases by this is the one that stays."""
+    return case.owner != conversation.owner, case.opened_at
 
 
 def _signals(case: Case) -> tuple[Signal, ...]:
@@ -309,4 +353,6 @@ def _locked(session: Session, conversation_id: str) -> Conversation:
     conversation = lock_conversation(session, conversation_id)
     if conversation is None:
         raise Unknown("no such conversation")
+    if conversation.joined_into is not None:
+        raise StaleEpoch("its lines are in another conversation of the same person by now")
     return conversation

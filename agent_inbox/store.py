@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Literal
 
-from sqlalchemy import bindparam, func, tuple_
+from sqlalchemy import bindparam, func, tuple_, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -90,6 +90,15 @@ def _open_case() -> SelectOfScalar[Case]:
         select(Case)
         .where(Case.conversation_id == bindparam("conversation"), Case.state != "closed")
         .execution_options(populate_existing=True)
+    )
+
+
+def give_to(session: Session, conversation_id: str, contact_id: str) -> None:
+    """Let a conversation's cases, ended ones too, be history of that person."""
+    session.connection().execute(
+        update(Case)
+        .where(col(Case.conversation_id) == conversation_id)
+        .values(contact_id=contact_id)
     )
 
 
@@ -197,7 +206,9 @@ def _newest(
     """Merged from one index scan per state: the index begins with the state."""
     found: list[Conversation] = []
     for state in State:
-        query = select(Conversation).where(Conversation.state == state.value)
+        query = select(Conversation).where(
+            Conversation.state == state.value, col(Conversation.joined_into).is_(None)
+        )
         if after is not None:
             key = tuple_(col(Conversation.updated_at), col(Conversation.id))
             query = query.where(key < (after.at, after.id))

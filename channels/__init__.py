@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlmodel import Session
 
+from gateway.crossing import Crossings
 from gateway.files import Files
 from gateway.ingress import Ingress
 from gateway.models import Conversation
@@ -47,6 +48,7 @@ class Parts:
     standing: StandingOf
     files: Files
     phrases: Phrases
+    crossings: Crossings
     public_url: str = ""  # where customers reach our own pages; empty when nobody said
     origins: tuple[str, ...] = ()  # web sites that may talk to us besides our own
     trusted_proxies: int = 0

@@ -73,6 +73,7 @@ class MemoryChannel:
         self.was_sent = asyncio.Event()
         self.profiles: dict[str, dict[str, Any] | ChannelError] = {}
         self.failed = 0
+        self.door: str | None = None  # an address that invitations lead to; None: there is none
         self._fails: list[ChannelError] = []
         self._edit_fails: list[ChannelError] = []
         self._pushed: asyncio.Queue[RawEvent] = asyncio.Queue()
@@ -126,7 +127,10 @@ class MemoryChannel:
         return InboundMessage(
             address=address,
             external_id=fields["id"],
-            sender=Sender(external_id=fields["from"], name=repair_text(fields.get("name", ""))),
+            sender=Sender(
+                external_id=fields["from"], name=repair_text(fields.get("name", "")),
+                verified=bool(fields.get("verified")), email=fields.get("email", ""),
+            ),
             text=repair_text(fields.get("text", "")),
             attachments=tuple(Attachment(**file) for file in fields.get("attachments", ())),
             action=action if action in ACTIONS else None,
@@ -182,6 +186,9 @@ class MemoryChannel:
         self, address: Address, delivery_id: str
     ) -> Receipt | Literal["absent"] | None:
         return self.proof
+
+    def invitation(self, code: str) -> str | None:
+        return self.door and f"{self.door}?start={code}"
 
     def texts(self) -> list[str]:
         """What was sent, in order."""

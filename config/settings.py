@@ -221,9 +221,22 @@ class Health(Section):
     probe_wait_s: Seconds
 
 
+class Identity(Section):
+    email_domains: tuple[str, ...]
+
+    @field_validator("email_domains")
+    @classmethod
+    def _whole_domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        for domain in domains:
+            if "@" in domain or "*" in domain or "." not in domain.strip("."):
+                raise ValueError(f"{domain!r} is not a domain such as example.com")
+        return domains
+
+
 class Gateway(Section):
     turns: Turns
     handoff: HandOff
+    identity: Identity
     worker: Worker
     outbox: Outbox
     health: Health

@@ -15,6 +15,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
 from gateway import audit, states
+from gateway.contacts import Person, accounts_of
+from gateway.entrances import Entrances
 from gateway.errors import StaleEpoch, StaleView
 from gateway.handoff import HandOver, as_words
 from gateway.history import newest, outbound, unanswered
@@ -95,58 +97,65 @@ class Conversations:
         phrases: Phrases,
         inbox: Inbox,
         capabilities: Mapping[str, Capabilities],
+        entrances: Entrances | None = None,
     ) -> None:
         self.clock = clock
         self.phrases = phrases
         self.inbox = inbox
         self.capabilities = capabilities
+        self.entrances = entrances or Entrances({})
 
     # Finding and opening
 
     def reach(
-        self, session: Session, contact_id: str, address: Address, language: Language
+        self, session: Session, person: Person, address: Address, language: Language
     ) -> Conversation:
         """The open conversation a customer's new message belongs to, locked. The last one is
         reopened within `REOPEN_WITHIN`; after that a new one points back to it."""
-        last = newest(session, contact_id, thread_key(address))
+        last = newest(session, person.id, thread_key(address))
         if last is not None and last.state == State.CLOSED and not self._may_reopen(last):
-            last = self._open(session, contact_id, address, language, previous=last)
+            last = self._open(session, person, address, language, previous=last)
         elif last is None:
-            last = self._open(session, contact_id, address, language)
+            last = self._open(session, person, address, language)
         elif last.state == State.CLOSED:
             self.move(session, last, Move.CUSTOMER_WRITES, CUSTOMER)
-        self._reply_to(session, last, address)
+        self.reply_to(session, last, address, person.identity_id)
         return last
 
     def _may_reopen(self, closed: Conversation) -> bool:
         return closed.closed_at is not None and self.clock() - closed.closed_at <= REOPEN_WITHIN
 
     def _open(
-        self, session: Session, contact_id: str, address: Address, language: Language,
+        self, session: Session, person: Person, address: Address, language: Language,
         previous: Conversation | None = None,
     ) -> Conversation:  # fmt: skip
         now = self.clock()
         insert_once(session, Conversation, {
-            "id": new_id(), "contact_id": contact_id, "thread_key": thread_key(address),
+            "id": new_id(), "contact_id": person.id, "thread_key": thread_key(address),
             "state": State.BOT.value, "epoch": 0, "customer_seq": 0, "language": language,
             "next_seq": previous.next_seq if previous else 1,
             "reply_channel": address.channel, "reply_account": address.account,
             "reply_chat": address.chat, "reply_thread": address.thread,
+            "reply_identity": person.identity_id,
             "previous_id": previous.id if previous else None,
             "opened_at": now, "updated_at": now,
         })  # fmt: skip
-        opened = newest(session, contact_id, thread_key(address))
+        opened = newest(session, person.id, thread_key(address))
         if opened is None:
             raise LookupError("a conversation that was just opened is gone")
         return opened
 
-    def _reply_to(self, session: Session, conversation: Conversation, address: Address) -> None:
-        if reply_address(conversation) == address:
+    def reply_to(
+        self, session: Session, conversation: Conversation, address: Address, identity_id: str
+    ) -> None:
+        """Let what is said from now on go to `address`, where this account is met."""
+        if (reply_address(conversation), conversation.reply_identity) == (address, identity_id):
             return
         conversation.reply_channel = address.channel
         conversation.reply_account = address.account
         conversation.reply_chat = address.chat
         conversation.reply_thread = address.thread
+        conversation.reply_identity = identity_id
         session.add(conversation)
 
     # Lines
@@ -161,7 +170,8 @@ class Conversations:
             "seq": written.seq, "author": draft.author.kind,
             "author_id": draft.author.id, "author_name": draft.author.name, "note": draft.note,
             "text": draft.text, "mark": draft.mark, "action": draft.action,
-            "channel": conversation.reply_channel, "language": conversation.language,
+            "channel": conversation.reply_channel, "identity_id": conversation.reply_identity,
+            "language": conversation.language,
             "buttons": [asdict(button) for button in draft.buttons],
             "citations": [asdict(citation) for citation in draft.citations],
             "attachments": [asdict(attachment) for attachment in draft.attachments],
@@ -186,31 +196,36 @@ class Conversations:
         for name, value in values.items():
             set_committed_value(conversation, name, value)
 
-    def say(self, session: Session, conversation: Conversation, draft: Draft) -> Written:
-        """Store a line and send it where the customer last wrote. A bot's text carries the epoch
-        it was made under, so that the outbox refuses it once somebody else owns the talk."""
+    def say(
+        self, session: Session, conversation: Conversation, draft: Draft, *,
+        also: tuple[Address, ...] = (),
+    ) -> Written:  # fmt: skip
+        """Store a line and send it where the customer last wrote, and to `also`. A bot's text
+        carries the epoch it was made under: the outbox refuses it under another owner."""
         written = self.append(session, conversation, draft)
         epoch = conversation.epoch if draft.author.kind == "bot" else None
-        can = self.capabilities[conversation.reply_channel]
-        parts = 1
-        if not can.pulled:
-            parts = len(fit(outbound(session.get_one(Message, written.id)), can))
-            touch(session, "deliveries")
-        for part in range(parts):
-            insert(session, Delivery, self._delivery(conversation, written, epoch, part))
+        for place in (reply_address(conversation), *also):
+            for part in range(self._parts(session, written, place)):
+                row = self._delivery(conversation, place, written, part)
+                insert(session, Delivery, {**row, "epoch": epoch})
         return written
 
+    def _parts(self, session: Session, written: Written, place: Address) -> int:
+        can = self.capabilities[place.channel]
+        if can.pulled:
+            return 1
+        touch(session, "deliveries")
+        return len(fit(outbound(session.get_one(Message, written.id)), can))
+
     def _delivery(
-        self, conversation: Conversation, message: Written, epoch: int | None, part: int
+        self, conversation: Conversation, to: Address, message: Written, part: int
     ) -> Mapping[str, Any]:
         now = self.clock()
-        to = reply_address(conversation)
         pulled = self.capabilities[to.channel].pulled
         return {
             "id": new_id(), "message_id": message.id, "conversation_id": conversation.id,
             "surface": to.channel, "account": to.account, "chat": to.chat, "thread": to.thread,
-            "destination": destination(to), "part": part,
-            "ord": message.seq * PARTS_MAX + part, "epoch": epoch,
+            "destination": destination(to), "part": part, "ord": message.seq * PARTS_MAX + part,
             # The far end reads this very store: the commit is the delivery.
             "state": "delivered" if pulled else "pending",
             "external_id": message.id if pulled else None, "due": now, "created_at": now,
@@ -230,8 +245,10 @@ class Conversations:
             return
         failed = any(signal.name == "failed" for signal in why.signals)
         key = "notice.handed_over_failed" if failed else "notice.handed_over"
+        known = {one.channel for one in accounts_of(session, conversation.contact_id)}
+        buttons: tuple[Action, ...] = ("bot", *self.entrances.buttons(known))
         self.move(session, conversation, Move.ASK, actor, say=(key, {"place": place}),
-                  detail=as_words(why), buttons=("bot",))  # fmt: skip
+                  detail=as_words(why), buttons=buttons)  # fmt: skip
 
     def claim(self, session: Session, conversation: Conversation, agent: Actor) -> None:
         """`agent` becomes the owner: by claiming, by taking over, or by writing to the customer."""

@@ -187,6 +187,7 @@ def _newest() -> PreparedObjects[Conversation]:
         .where(
             col(Conversation.contact_id) == bindparam("contact"),
             col(Conversation.thread_key) == bindparam("thread"),
+            col(Conversation.joined_into).is_(None),
         )
         .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
         .limit(1)

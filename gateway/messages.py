@@ -19,8 +19,11 @@ Action = Literal[
 ]  # fmt: skip
 ACTIONS: frozenset[str] = frozenset(get_args(Action))
 
-# What a system message marks in the transcript: the borders between bot and people.
-Mark = Literal["handed_over", "claimed", "released", "handed_back", "resolved", "reopened"]
+# What a system message marks in the transcript: the borders between bot and people, and where two
+# persons' talks became one or one became two.
+Mark = Literal[
+    "handed_over", "claimed", "released", "handed_back", "resolved", "reopened", "joined", "parted"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

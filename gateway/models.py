@@ -13,6 +13,8 @@ from sqlmodel import Field, SQLModel
 
 from storage.columns import UtcDateTime, table_name
 
+PROOFS = "('channel','host_token','deep_link','verified_email','agent')"
+
 
 class GatewayTable(SQLModel, registry=registry()):
     """One metadata with the agent inbox: a hand-over and its case commit together."""
@@ -50,13 +52,17 @@ class Contact(GatewayTable, table=True):
     id: str = Field(primary_key=True)
     name: str = ""
     language: str | None = None
+    joined_into: str | None = None  # the contact that all its accounts were moved to
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class Identity(GatewayTable, table=True):
     """An account on a channel, and the proof that made it this contact's."""
 
-    __table_args__ = (UniqueConstraint("channel", "account", "external_id"),)
+    __table_args__ = (
+        UniqueConstraint("channel", "account", "external_id"),
+        CheckConstraint(f"proof IN {PROOFS}", name="ck_identity_proof"),
+    )
     id: str = Field(primary_key=True)
     contact_id: str = Field(foreign_key="contact.id", index=True)
     channel: str
@@ -64,7 +70,54 @@ class Identity(GatewayTable, table=True):
     external_id: str
     name: str = ""
     proof: str = "channel"
+    verified: bool = False  # the channel vouches for the id: two such never become one person
+    email: str | None = Field(default=None, index=True)  # verified by the channel, lower case
+    numbering: int = 0  # counts how often the seqs that this account reads were given anew
     linked_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class VerifiedEmail(GatewayTable, table=True):
+    """The account that had a verified e-mail first; a second one is joined or kept apart."""
+
+    email: str = Field(primary_key=True)
+    identity_id: str = Field(foreign_key="identity.id")
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Link(GatewayTable, table=True):
+    """What made two contacts one: `kept` has the accounts of `gone` now. Undone, never deleted."""
+
+    __table_args__ = (CheckConstraint(f"proof IN {PROOFS}", name="ck_link_proof"),)
+    id: str = Field(primary_key=True)
+    kept_id: str = Field(foreign_key="contact.id", index=True)
+    gone_id: str = Field(foreign_key="contact.id", index=True)
+    proof: str
+    actor: str  # as in the audit
+    reason: str = ""
+    linked_at: datetime = Field(sa_type=UtcDateTime)
+    undone_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    undone_by: str | None = None
+    undone_reason: str = ""
+
+
+class LinkedAccount(GatewayTable, table=True):
+    """An account that a link moved: it goes back with all that was said through it."""
+
+    link_id: str = Field(primary_key=True, foreign_key="link.id")
+    identity_id: str = Field(primary_key=True, foreign_key="identity.id", index=True)
+
+
+class LinkCode(GatewayTable, table=True):
+    """A one-time code of a link to another channel, hashed. It brings whoever follows it to the
+    person whose account asked."""
+
+    code_hash: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    identity_id: str = Field(foreign_key="identity.id", index=True)
+    channel: str  # the only one it works on
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    used_by: str | None = None  # the account that followed it
 
 
 class Visitor(GatewayTable, table=True):
@@ -103,7 +156,9 @@ class Conversation(GatewayTable, table=True):
     reply_account: str
     reply_chat: str
     reply_thread: str = ""
+    reply_identity: str | None = None  # the account at the reply address
     previous_id: str | None = None
+    joined_into: str | None = None  # the conversation that all its lines were moved to
     opened_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -130,6 +185,7 @@ class Message(GatewayTable, table=True):
     mark: str | None = None
     action: str | None = None
     channel: str
+    identity_id: str | None = None  # the account it came through, or was said to
     language: str = "en"
     buttons: list[dict[str, str]] = Field(default_factory=list, sa_type=JSON)
     citations: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)

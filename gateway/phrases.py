@@ -27,6 +27,10 @@ class Phrases:
         """The button with its label from `button.ACTION`."""
         return Button(self.texts[language][f"button.{action}"], action)
 
+    def channel(self, name: str, language: Language) -> str:
+        """What people call a channel; its own name where nobody gave it another."""
+        return self.texts[language].get(f"channel.{name}", name)
+
 
 def make_phrases(raw: Mapping[str, Mapping[str, Any]]) -> Phrases:
     """Phrases from nested tables, checked: every language has the same keys and the same slots.

@@ -151,3 +151,12 @@ class Inbox(Protocol):
     def moved(self, session: Session, conversation: Conversation) -> None:
         """The conversation's owner changed; a closed or handed-back one ends its case."""
         ...
+
+    def joined(self, session: Session, gone: Conversation, kept: Conversation) -> None:
+        """`gone` is part of `kept` now, whose owner is settled: of their two open cases one is
+        left. With itself: only its person changed."""
+        ...
+
+    def parted(self, session: Session, whole: Conversation, part: Conversation) -> None:
+        """`part` was taken out of `whole`, and the person who had it went along."""
+        ...

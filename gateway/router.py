@@ -18,8 +18,9 @@ from sqlmodel import Session, col, select
 
 from gateway import conversations as talk
 from gateway import places
-from gateway.contacts import contact_of, person_at
+from gateway.contacts import Person, contact_of, person_at
 from gateway.conversations import CUSTOMER, Conversations, Draft, Written
+from gateway.crossing import Crossings
 from gateway.errors import GatewayError
 from gateway.handoff import (
     HandOffRules,
@@ -64,11 +65,13 @@ class Router:
     def __init__(
         self,
         conversations: Conversations,
+        crossings: Crossings,
         *,
         words: Sequence[Words],
         rules: HandOffRules,
     ) -> None:
         self._conversations = conversations
+        self._crossings = crossings
         self._words = words
         self._rules = rules
         self._clock = conversations.clock
@@ -101,8 +104,12 @@ class Router:
         if known := self.known(session, inbound) or self._joined(session, inbound):
             return known
         person = contact_of(session, inbound.address, inbound.sender, self._clock())
+        if inbound.code:
+            return self._arrive(session, inbound, person)
+        if person.new_email:
+            person = self._crossings.links.by_email(session, person)
         language = spoken_language(inbound, person.language)
-        conversation = self._conversations.reach(session, person.id, inbound.address, language)
+        conversation = self._conversations.reach(session, person, inbound.address, language)
         if (language := spoken_language(inbound, conversation.language)) != conversation.language:
             conversation.language = language
         inbound = _chosen_by_number(session, conversation, inbound)
@@ -119,6 +126,14 @@ class Router:
                 self._conversations.schedule_turn(session, conversation)
             return Received(message.id, message.seq, begun=begun)
         return Received(message.id, message.seq)
+
+    def _arrive(self, session: Session, inbound: InboundMessage, person: Person) -> Received:
+        """Somebody followed a link. That is no word of theirs: there is nothing to answer."""
+        arrival = self._crossings.redeem(session, inbound.code, inbound.address.channel, person)
+        language = inbound.sender.language or ("zh" if person.language == "zh" else "en")
+        talk, greeting = self._crossings.arrive(session, arrival, inbound.address, language)
+        self._arrived(session, greeting, talk.id, inbound)
+        return Received(greeting.id, greeting.seq)
 
     def known(self, session: Session, inbound: InboundMessage) -> Received | None:
         """What an earlier copy of this message became."""
@@ -195,6 +210,9 @@ class Router:
         inbound: InboundMessage,
     ) -> bool:
         """Let people have what is theirs; whether the bot is to answer."""
+        if channel := self._crossings.wanted(inbound):
+            self._crossings.show_way(session, conversation, channel)
+            return False
         if conversation.state == State.WAITING and inbound.action == "bot":
             self._conversations.hand_back(session, conversation, CUSTOMER)
         if conversation.state != State.BOT or inbound.action in ("bot", "helpful", "not_helpful"):

@@ -6,6 +6,7 @@ message is a delivered one (`Capabilities.pulled`), and nothing is ever sent twi
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -46,6 +47,7 @@ class WebChannel:
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
         self.chat = Chat(settings, parts)
+        self._public_url = parts.public_url
 
     @property
     def name(self) -> str:
@@ -57,6 +59,13 @@ class WebChannel:
 
     def routes(self) -> Sequence[Any]:
         return [*chat_routes(self.chat), *page_routes(demo=self.settings.demo)]
+
+    def invitation(self, code: str) -> str | None:
+        """A page with the widget, which picks the code up; None where nobody said where it is."""
+        own = f"{self._public_url}/" if self._public_url and self.settings.demo else ""
+        page = urlsplit(self.settings.page_url or own)
+        query = "&".join(filter(None, (page.query, urlencode({"tandem": code}))))
+        return urlunsplit(page._replace(query=query)) if page.netloc else None
 
     def parse(self, event: RawEvent) -> InboundMessage | None:
         """A message that was kept but not read when it came: these are our own bytes."""

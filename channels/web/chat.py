@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
+import structlog
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -14,8 +15,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 from channels import Parts, StandingOf
 from channels.web.admission import Rate, Seats
 from channels.web.fields import MessagePosted, StateFrame, canonical
+from channels.web.identity import BadIdentity, HostIdentity
+from channels.web.problems import Problem
+from channels.web.sessions import Asked, Opened, Sessions
 from channels.web.settings import NAME, Settings
-from gateway.contacts import KnownVisitor, see, start_visit, visitor_of
+from gateway.contacts import KnownVisitor, see, visitor_of
 from gateway.feed import Signal, Subscription
 from gateway.history import news_after
 from gateway.messages import Address, InboundMessage, Item, RawEvent, Sender
@@ -23,8 +27,22 @@ from gateway.models import Conversation
 from gateway.router import Received
 from rag.types import Language
 
+log = structlog.get_logger()
+
 NET_S = 15.0  # a push is only a hint: readers look again this often without one
 MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Up to where a reader has read, and in which numbering; None: it does not keep it."""
+
+    after: int
+    numbering: int | None = None
+
+    def in_numbering(self, numbering: int) -> int:
+        """The `seq` to go on from: numbers of another numbering say nothing."""
+        return self.after if self.numbering in (None, numbering) else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +87,23 @@ class Chat:
         self.reads = _per_minute(settings.reads_per_minute)
         self._waiting: set[Subscription] = set()
         self._stop_watch: asyncio.Task[None] | None = None
+        self._host_key = settings.host_key
 
-    async def start(self, language: Language | None) -> str:
-        """A new visitor's token."""
-        account, now = self.settings.account, self.parts.clock()
-        return await self.parts.store.write(
-            lambda session: start_visit(session, account=account, language=language, now=now)
-        )
+    async def start(self, asked: Asked) -> Opened:
+        """A session. Raises Problem."""
+        opening = Sessions(self.settings, self.parts)
+        return await self.parts.store.write(lambda session: opening.open(session, asked))
+
+    def vouched(self, identity: str) -> HostIdentity:
+        """Whom the host site's signed `identity` names. Raises Problem."""
+        if self._host_key is None:
+            raise Problem("identity-refused")
+        now = self.parts.clock()
+        try:
+            return self._host_key.identity(identity, account=self.settings.account, now=now)
+        except BadIdentity as error:
+            log.info("identity_refused", account=self.settings.account, why=str(error))
+            raise Problem("bad-identity") from None
 
     async def visitor(self, token: str) -> KnownVisitor:
         """Raises Unauthorised."""
@@ -92,21 +120,17 @@ class Chat:
             await self.parts.store.write(lambda session: see(session, visitor.id, now))
         return received
 
-    async def page(self, token: str, after: int) -> Page:
+    async def page(self, token: str, at: Position) -> Page:
         """Raises Unauthorised."""
         moment = self.parts.store.feed.moment
-        return await self.parts.store.read(
-            lambda session: self._page(session, token, after, moment)
-        )
+        return await self.parts.store.read(lambda session: self._page(session, token, at, moment))
 
-    async def read(self, token: str, after: int) -> News:
+    async def read(self, token: str, at: Position) -> News:
         """Raises Unauthorised."""
         moment = self.parts.store.feed.moment
-        return await self.parts.store.read(
-            lambda session: self._news(session, token, after, moment)
-        )
+        return await self.parts.store.read(lambda session: self._news(session, token, at, moment))
 
-    async def wait(self, news: News, token: str, after: int, wait_s: float) -> News:
+    async def wait(self, news: News, token: str, at: Position, wait_s: float) -> News:
         """`news`, or if there are none those of the next `wait_s` seconds at most.
 
         What changed before the wait began is no news: whoever resumes asks once with no wait.
@@ -116,7 +140,8 @@ class Chat:
 
         def enough(found: News) -> bool:
             late = self.is_stopping or time.monotonic() >= deadline
-            return late or bool(found.items or found.changes - known)
+            anew = at.numbering not in (None, found.visitor.numbering)
+            return late or anew or bool(found.items or found.changes - known)
 
         while not enough(news):
             topics = news.topics
@@ -125,7 +150,7 @@ class Chat:
             ) as hints:
                 while news.topics == topics and not enough(news):
                     await self.hint(hints, max(0.0, min(deadline - time.monotonic(), NET_S)))
-                    news = await self.read(token, after)
+                    news = await self.read(token, at)
         return news
 
     @property
@@ -159,15 +184,16 @@ class Chat:
             now=self.parts.clock(),
         )  # fmt: skip
 
-    def _news(self, session: Session, token: str, after: int, moment: int) -> News:
+    def _news(self, session: Session, token: str, at: Position, moment: int) -> News:
         visitor = self._visitor(session, token)
         if visitor.contact_id is None:
             return News(moment=moment, visitor=visitor, items=[], changed=[])
+        after = at.in_numbering(visitor.numbering)
         items, changed = news_after(session, visitor.contact_id, after=after)
         return News(moment=moment, visitor=visitor, items=items, changed=changed)
 
-    def _page(self, session: Session, token: str, after: int, moment: int) -> Page:
-        news = self._news(session, token, after, moment)
+    def _page(self, session: Session, token: str, at: Position, moment: int) -> Page:
+        news = self._news(session, token, at, moment)
         contact_id = news.visitor.contact_id
         conversation = _newest(session, contact_id) if contact_id else None
         return Page(
@@ -220,7 +246,11 @@ def _newest(session: Session, contact_id: str) -> Conversation | None:
 def _newest_of() -> SelectOfScalar[Conversation]:
     return (
         select(Conversation)
-        .where(Conversation.contact_id == bindparam("contact"), Conversation.thread_key == "")
+        .where(
+            Conversation.contact_id == bindparam("contact"),
+            Conversation.thread_key == "",
+            col(Conversation.joined_into).is_(None),
+        )
         .order_by(col(Conversation.opened_at).desc(), col(Conversation.id).desc())
         .limit(1)
     )

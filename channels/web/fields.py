@@ -32,17 +32,20 @@ Place = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 
 
 class SessionAsked(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A visitor's first words. `identity`: signed by the host, where that is set up."""
+    """A visitor's first words. `identity`: signed by the host, where that is set up. `code`: of a
+    one-time link from another channel."""
 
     language: LanguageTag | None = None
     identity: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
+    code: Annotated[str, Meta(pattern=_ID)] | None = None
 
 
 class SessionMade(Struct, kw_only=True):
-    """The visitor's token, shown once, and the `seq` to read from."""
+    """The visitor's token, shown once, and where to read from."""
 
     token: str
     after: int
+    numbering: int
 
 
 class MessagePosted(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -92,20 +95,23 @@ class ShownItem(Struct, kw_only=True):
 
 
 class ItemsRead(Struct, kw_only=True):
-    """New items in `seq` order, then changed ones; `next` is the `after` to ask with next."""
+    """New items in `seq` order, then changed ones; `next` is the `after` to ask with next. With
+    another `numbering` than the one asked with, the items are all there are, from the first on."""
 
     items: list[ShownItem]
     next: int
+    numbering: int
 
 
 # Frames of the socket
 
 
 class Hello(Struct, kw_only=True, forbid_unknown_fields=True):
-    """The client's first frame, within ten seconds."""
+    """The client's first frame, within ten seconds. `numbering`: the one that `after` is of."""
 
     token: Annotated[str, Meta(min_length=1, max_length=200)]
     after: Place = 0
+    numbering: Place | None = None
 
 
 class CustomerTyping(Struct, tag="typing", forbid_unknown_fields=True):
@@ -126,6 +132,13 @@ class UpdateFrame(Struct, tag="update"):
     """An earlier item that was edited or withdrawn: put it in the place of the one with its seq."""
 
     item: ShownItem
+
+
+class AnewFrame(Struct, tag="anew"):
+    """The items have other numbers now, and there may be others: forget those you have. All follow
+    from the first on. Send `numbering` along when you connect again."""
+
+    numbering: int
 
 
 class TypingFrame(Struct, tag="typing", kw_only=True):
@@ -161,7 +174,16 @@ class Pong(Struct, tag="pong"):
 
 ClientFrame = CustomerTyping | Ping
 Signal = TypingFrame | PartialFrame
-ServerFrame = ItemFrame | UpdateFrame | TypingFrame | StateFrame | PartialFrame | ErrorFrame | Pong
+ServerFrame = (
+    ItemFrame
+    | UpdateFrame
+    | AnewFrame
+    | TypingFrame
+    | StateFrame
+    | PartialFrame
+    | ErrorFrame
+    | Pong
+)
 
 
 def frame_schema() -> dict[str, object]:

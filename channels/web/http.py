@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from channels.web.chat import Chat, News
+from channels.web.chat import Chat, News, Position
 from channels.web.door import (
     OriginGuard,
     address_of,
@@ -27,6 +27,7 @@ from channels.web.fields import (
     shown,
 )
 from channels.web.problems import Problem, responses
+from channels.web.sessions import Asked
 from channels.web.socket import chat_socket
 from gateway.contacts import KnownVisitor
 from rag.types import Language
@@ -40,19 +41,35 @@ BEARER: list[dict[str, list[str]]] = [{"visitor": []}]
 @post(
     "/sessions",
     summary="Start a session",
-    description="A visitor's token: keep it, it is shown once. Its first message opens the talk.",
-    responses=responses(*BODY_PROBLEMS, "identity-refused", "too-many", "unavailable"),
+    description=(
+        "A visitor's token: keep it, it is shown once. Its first message opens the talk. Whoever "
+        "has a session already sends its token along with `identity` or `code`: the answer's takes "
+        "its place."
+    ),
+    responses=responses(
+        *BODY_PROBLEMS,
+        "identity-refused",
+        "bad-identity",
+        "link-spent",
+        "cannot-join",
+        "too-many",
+        "unavailable",
+    ),
     tags=["chat"],
 )
 async def start_session(
     request: AnyRequest, data: JSONBody[SessionAsked], chat: NamedDependency[Chat]
 ) -> SessionMade:
-    if data.identity is not None:
-        raise Problem("identity-refused")
     address = address_of(request, chat.parts.trusted_proxies)
     if wait_s := chat.sessions.take(address):
         raise Problem("too-many", extra={"limit": "sessions_per_minute"}, wait_s=wait_s)
-    return SessionMade(token=await chat.start(_language(data.language)), after=0)
+    asked = Asked(
+        language=_language(data.language), code=data.code,
+        host=chat.vouched(data.identity) if data.identity is not None else None,
+        token=bearer(request) if "authorization" in request.headers else None,
+    )  # fmt: skip
+    opened = await chat.start(asked)
+    return SessionMade(token=opened.token, after=0, numbering=opened.numbering)
 
 
 @post(
@@ -93,17 +110,19 @@ async def read_messages(
     request: AnyRequest,
     chat: NamedDependency[Chat],
     after: Annotated[int, QueryParameter(ge=0, le=2_147_483_647)] = 0,
+    numbering: Annotated[int | None, QueryParameter(ge=0, le=2_147_483_647)] = None,
     wait: Annotated[float, QueryParameter(ge=0, description="Seconds")] = 0.0,
 ) -> ItemsRead:
     token = bearer(request)
     if math.isnan(wait):
         raise Problem("invalid", extra={"fields": [{"field": "wait", "why": "not a number"}]})
-    news = await chat.read(token, after)
+    at = Position(after, numbering)
+    news = await chat.read(token, at)
     if wait_s := chat.reads.take(news.visitor.id):
         raise Problem("too-many", extra={"limit": "reads_per_minute"}, wait_s=wait_s,
                       language=_language(news.visitor.language))  # fmt: skip
-    news = await chat.wait(news, token, after, min(wait, chat.settings.poll_wait_s_max))
-    return _read(news, after)
+    news = await chat.wait(news, token, at, min(wait, chat.settings.poll_wait_s_max))
+    return _read(news, at)
 
 
 def chat_routes(chat: Chat) -> Sequence[ControllerRouterHandler]:
@@ -131,9 +150,11 @@ def _checked(data: MessagePosted, visitor: KnownVisitor) -> MessagePosted:
                       language=_language(visitor.language)) from None  # fmt: skip
 
 
-def _read(news: News, after: int) -> ItemsRead:
-    newest = news.items[-1].seq if news.items else after
-    return ItemsRead(items=[shown(item) for item in (*news.items, *news.changed)], next=newest)
+def _read(news: News, at: Position) -> ItemsRead:
+    numbering = news.visitor.numbering
+    newest = news.items[-1].seq if news.items else at.in_numbering(numbering)
+    items = [shown(item) for item in (*news.items, *news.changed)]
+    return ItemsRead(items=items, next=newest, numbering=numbering)
 
 
 def _language(tag: str | None) -> Language | None:

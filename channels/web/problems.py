@@ -19,8 +19,9 @@ MEDIA_TYPE = "application/problem+json"
 
 ProblemName = Literal[
     "bad-json", "not-json", "too-large", "too-slow", "invalid", "unstorable-text",
-    "identity-refused", "unauthorised", "foreign-origin", "conflict", "too-many", "unavailable",
-    "not-found", "method-not-allowed", "failed",
+    "identity-refused", "bad-identity", "link-spent", "cannot-join", "unauthorised",
+    "foreign-origin", "conflict", "too-many", "unavailable", "not-found", "method-not-allowed",
+    "failed",
 ]  # fmt: skip
 
 
@@ -42,6 +43,10 @@ KINDS: Mapping[ProblemName, Kind] = {
         "en": "The visitor token is missing, unknown or expired. Start a new session.",
         "zh": "访客令牌缺失、无效或已过期，请重新开始会话。",
     }),
+    "bad-identity": Kind(401, "Identity not valid", {
+        "en": "The signed identity does not hold: it is wrong, expired, or meant for another chat.",
+        "zh": "签名身份无效：签名错误、已过期，或属于另一个聊天窗口。",
+    }),
     "foreign-origin": Kind(403, "Foreign origin", {
         "en": "This web site is not allowed to use this chat.",
         "zh": "此网站无权使用本聊天服务。",
@@ -58,6 +63,14 @@ KINDS: Mapping[ProblemName, Kind] = {
     "conflict": Kind(409, "Same id, other content", {
         "en": "This client_message_id was used for a message with another content.",
         "zh": "该 client_message_id 已用于另一条内容不同的消息。",
+    }),
+    "cannot-join": Kind(409, "Two accounts", {
+        "en": "This link leads to the conversation of another account. Nothing was connected.",
+        "zh": "此链接属于另一个账号的对话，因此没有合并。",
+    }),
+    "link-spent": Kind(410, "Link used or too old", {
+        "en": "This link was used before or is too old. Ask for a new one where you come from.",
+        "zh": "此链接已使用过或已失效，请在原来的地方重新获取。",
     }),
     "too-large": Kind(413, "Too large", {
         "en": "The body is larger than this server takes.", "zh": "请求内容超出大小限制。",

@@ -17,9 +17,10 @@ from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 
 from channels.web.admission import Rate
-from channels.web.chat import MINUTE_S, NET_S, Chat, Page, new_changes
+from channels.web.chat import MINUTE_S, NET_S, Chat, Page, Position, new_changes
 from channels.web.door import address_of, as_problem
 from channels.web.fields import (
+    AnewFrame,
     ClientFrame,
     CustomerTyping,
     ErrorFrame,
@@ -115,6 +116,7 @@ class Link:
         self._typing = Rate(1, window_s=1.0, monotonic=time.monotonic)
         self._token = ""
         self._after = 0
+        self._numbering: int | None = None
         self._state: StateFrame | None = None
         self._conversation_id: str | None = None
         self._changes: set[Any] = set()
@@ -122,7 +124,7 @@ class Link:
     async def run(self) -> None:
         """Serve the socket. Raises Ended, always."""
         hello = await self._hello()
-        self._token, self._after = hello.token, hello.after
+        self._token, self._after, self._numbering = hello.token, hello.after, hello.numbering
         page = await self._read()
         try:
             async with asyncio.TaskGroup() as group:
@@ -203,6 +205,7 @@ class Link:
         """Show all that the reader has not seen; the page that found nothing more."""
         while True:
             page = await self._read()
+            await self._begin_anew(page.visitor.numbering)
             for item in page.items:
                 await self._put(ItemFrame(shown(item)))
                 self._after = item.seq
@@ -214,6 +217,13 @@ class Link:
                 await self._show_state(page)
                 return page
 
+    async def _begin_anew(self, numbering: int) -> None:
+        """Tell a reader whose numbers are of another numbering; `_read` began at the first item."""
+        if self._numbering not in (None, numbering):
+            await self._put(AnewFrame(numbering))
+            self._after, self._changes = 0, set()
+        self._numbering = numbering
+
     async def _show_state(self, page: Page) -> None:
         if page.state != self._state:
             self._state = page.state
@@ -221,7 +231,8 @@ class Link:
 
     async def _read(self) -> Page:
         try:
-            return await self._chat.page(self._token, self._after)
+            at = Position(self._after, self._numbering)
+            return await self._chat.page(self._token, at)
         except Unauthorised:
             raise Ended(NOT_AUTHORISED, Problem("unauthorised")) from None
 

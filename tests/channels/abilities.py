@@ -110,6 +110,7 @@ def built(folder: Path) -> dict[str, Channel]:
     parts = Parts(
         store=Store(Database(f"sqlite:///{folder / 'none.sqlite'}"), Feed()),
         ingress=None,  # pyright: ignore[reportArgumentType] - nothing comes in here
+        crossings=None,  # pyright: ignore[reportArgumentType] - and nobody goes elsewhere
         clock=utc_now, stopping=asyncio.Event(), standing=lambda *_: Standing(),
         files=Files(folder), phrases=phrases(),
     )  # fmt: skip

@@ -43,7 +43,7 @@ class Site:
             store=self.world.store, ingress=self.world.ingress, clock=clock,
             stopping=self.stopping, standing=self._standing, origins=(FRIEND,),
             files=Files(Path(database.url.removeprefix("sqlite:///")).parent / "attachments"),
-            phrases=phrases(),
+            phrases=phrases(), crossings=self.world.crossings,
         )  # fmt: skip
         self.channel: WebChannel = build(Settings(**settings), self.parts)
         self.world.channels["web"] = self.channel  # pyright: ignore[reportArgumentType]

@@ -38,8 +38,8 @@ async def test_a_poll_without_news_ends_with_its_wait(client: httpx.AsyncClient,
     await ask(client, token)
     await read(client, token, after=1, wait=20)
 
-    assert await read(client, token, after=2, wait=0.01) == {"items": [], "next": 2}
-    assert await read(client, token, after=2) == {"items": [], "next": 2}
+    assert await read(client, token, after=2, wait=0.01) == {"items": [], "next": 2, "numbering": 0}
+    assert await read(client, token, after=2) == {"items": [], "next": 2, "numbering": 0}
 
 
 async def test_many_items_come_in_pages(client: httpx.AsyncClient, site: Site, token: str):

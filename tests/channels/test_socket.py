@@ -306,7 +306,7 @@ async def test_a_stopping_server_ends_sockets_and_polls_at_once(served: Served, 
         body = await polling
 
     assert closed == 1012
-    assert body == {"items": [], "next": 0}
+    assert body == {"items": [], "next": 0, "numbering": 0}
 
 
 async def _poll(served: Served, token: str) -> dict[str, Any]:

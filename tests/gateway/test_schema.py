@@ -24,8 +24,10 @@ SELECT 'second', contact_id, thread_key, 'bot', 0, 1, 0, language,
   reply_channel, reply_account, reply_chat, reply_thread, opened_at, updated_at FROM conversation
 """
 A_SECOND_IDENTITY = """
-INSERT INTO identity (id, contact_id, channel, account, external_id, name, proof, linked_at)
-SELECT 'second', contact_id, channel, account, external_id, name, proof, linked_at FROM identity
+INSERT INTO identity (id, contact_id, channel, account, external_id, name, proof, verified,
+  numbering, linked_at)
+SELECT 'second', contact_id, channel, account, external_id, name, proof, verified,
+  numbering, linked_at FROM identity
 """
 
 

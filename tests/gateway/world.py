@@ -10,10 +10,13 @@ from sqlmodel import Session, col, select
 
 from channels.memory import MemoryChannel
 from gateway.conversations import Actor, Conversations
+from gateway.crossing import Crossings
+from gateway.entrances import Entrances
 from gateway.feed import Feed
 from gateway.handoff import HandOffRules, HandOver, Words
 from gateway.history import items_after
 from gateway.ingress import Ingress
+from gateway.links import Links
 from gateway.messages import (
     Action,
     Address,
@@ -28,6 +31,7 @@ from gateway.messages import (
 from gateway.models import Conversation, Message
 from gateway.outbox import Outbox, OutboxLimits
 from gateway.phrases import Phrases, make_phrases
+from gateway.ports import Channel
 from gateway.router import Received, Router
 from gateway.running import RunningTurns
 from gateway.store import Store
@@ -121,6 +125,12 @@ class ListInbox:
     def moved(self, session: Session, conversation: Conversation) -> None:
         self.moves.append(conversation.state)
 
+    def joined(self, session: Session, gone: Conversation, kept: Conversation) -> None:
+        self.moves.append("joined")
+
+    def parted(self, session: Session, whole: Conversation, part: Conversation) -> None:
+        self.moves.append("parted")
+
 
 class PulledChannel:
     """A channel whose customers read our own store, as the web's do."""
@@ -160,12 +170,15 @@ class World:
         self.answerer = ScriptedAnswerer()
         self.inbox = ListInbox()
         self.memory = MemoryChannel()
-        self.channels = {"web": PulledChannel(), "memory": self.memory}
+        self.channels: dict[str, Channel] = {"web": PulledChannel(), "memory": self.memory}
         self.store = Store(database, Feed())
         capabilities = {name: channel.capabilities for name, channel in self.channels.items()}
-        self.conversations = Conversations(clock, phrases(), self.inbox, capabilities)
+        entrances = Entrances(self.channels)
+        self.conversations = Conversations(clock, phrases(), self.inbox, capabilities, entrances)
+        self.links = Links(self.conversations, email_domains=("example.com",))
+        self.crossings = Crossings(self.conversations, self.links)
         rules = HandOffRules()
-        self.router = Router(self.conversations, words=words(), rules=rules)
+        self.router = Router(self.conversations, self.crossings, words=words(), rules=rules)
         self.turns = Turns(
             self.store, self.conversations, self.answerer, rules=rules, limits=TurnLimits()
         )

@@ -53,6 +53,7 @@ class Shop:
             store=self.world.store, ingress=self.world.ingress, clock=self.clock,
             stopping=asyncio.Event(), standing=lambda *_: Standing(),
             files=Files(self.folder / "attachments"), phrases=phrases(),
+            crossings=self.world.crossings,
         )  # fmt: skip
         section = {"bot_token": BOT_TOKEN, "api_url": self.slack.api_url, **way, **settings}
         self.channel = SlackChannel(Settings.model_validate(section), parts, timing)

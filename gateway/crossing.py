@@ -1,0 +1,129 @@
+"""Going on elsewhere: one-time links from one channel to another, and who comes in by them."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from gateway.contacts import Person
+from gateway.conversations import Conversations, Draft, Written, language_of, reply_address
+from gateway.links import CannotJoin, Links, Why
+from gateway.messages import Address, InboundMessage
+from gateway.models import Conversation, Identity, Link, LinkCode
+from gateway.store import insert
+from rag.types import Language
+
+CODE_VALID = timedelta(minutes=10)
+CODES_OPEN_MAX = 5  # of one account; the oldest stops working
+MINUTES = CODE_VALID // timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of a code: whose talk goes on, and where it did until now."""
+
+    outcome: Literal["joined", "same", "spent", "refused"]
+    person: Person
+    link: Link | None = None
+    from_place: Address | None = None
+
+
+class Crossings:
+    """Makes links to other channels, and lets their readers in. In the caller's transaction."""
+
+    def __init__(self, conversations: Conversations, links: Links) -> None:
+        self.links = links
+        self._conversations = conversations
+        self._entrances = conversations.entrances
+        self._clock = conversations.clock
+        self._phrases = conversations.phrases
+
+    def wanted(self, inbound: InboundMessage) -> str | None:
+        """The channel that a customer wants to go on in, if this message says so."""
+        return self._entrances.wanted(inbound)
+
+    def show_way(self, session: Session, conversation: Conversation, channel: str) -> Written:
+        """Tell the customer the link to `channel`, good once and for ten minutes."""
+        language = language_of(conversation)
+        named = {"channel": self._phrases.channel(channel, language)}
+        code = secrets.token_urlsafe(24)  # 192 bits, in 32 characters that any link can carry
+        link = self._entrances.address(channel, code)
+        asker = conversation.reply_identity
+        if link is None or asker is None:
+            text = self._phrases.say("identity.no_way", language, **named)
+            return self._conversations.say(session, conversation, Draft(text=text))
+        self._keep_code(session, code, asker, channel)
+        text = self._phrases.say("identity.link", language, link=link, minutes=MINUTES, **named)
+        return self._conversations.say(session, conversation, Draft(text=text))
+
+    def _keep_code(self, session: Session, code: str, identity_id: str, channel: str) -> None:
+        now = self._clock()
+        live = session.exec(
+            select(LinkCode)
+            .where(
+                LinkCode.identity_id == identity_id, col(LinkCode.used_at).is_(None),
+                LinkCode.expires_at > now,
+            )
+            .order_by(col(LinkCode.created_at).desc())
+        ).all()  # fmt: skip
+        for old in live[CODES_OPEN_MAX - 1 :]:
+            old.expires_at = now
+            session.add(old)
+        insert(session, LinkCode, {
+            "code_hash": _digest(code), "identity_id": identity_id, "channel": channel,
+            "created_at": now, "expires_at": now + CODE_VALID,
+        })  # fmt: skip
+
+    def redeem(self, session: Session, code: str, channel: str, person: Person) -> Arrival:
+        """`person` followed a link to `channel`: join them with who asked for it."""
+        now = self._clock()
+        used = session.connection().execute(
+            update(LinkCode)
+            .where(
+                col(LinkCode.code_hash) == _digest(code), col(LinkCode.channel) == channel,
+                col(LinkCode.used_at).is_(None), col(LinkCode.expires_at) > now,
+            )
+            .values(used_at=now, used_by=person.identity_id)
+            .returning(col(LinkCode.identity_id))
+        ).first()  # fmt: skip
+        asker = session.get(Identity, used.identity_id) if used else None
+        if asker is None:
+            return Arrival("spent", person)
+        if asker.contact_id == person.id:
+            return Arrival("same", person)
+        place = self.links.place_of(session, asker.contact_id)
+        try:
+            why = Why("deep_link", "customer")
+            link = self.links.join(session, asker.contact_id, person.id, why)
+        except CannotJoin:
+            return Arrival("refused", person)
+        return Arrival("joined", replace(person, id=asker.contact_id), link, place)
+
+    def arrive(
+        self, session: Session, arrival: Arrival, here: Address, language: Language
+    ) -> tuple[Conversation, Written]:
+        """Go on `here`, and say so: the border in the transcript, shown in both places."""
+        talk = self._conversations.reach(session, arrival.person, here, language)
+        return talk, self._greet(session, talk, arrival)
+
+    def _greet(self, session: Session, talk: Conversation, arrival: Arrival) -> Written:
+        language = language_of(talk)
+        if arrival.link is not None:
+            self.links.note_joined(session, talk, arrival.link)
+        here, there = reply_address(talk), arrival.from_place or reply_address(talk)
+        key = "gone_on" if arrival.outcome == "joined" else arrival.outcome
+        text = self._phrases.say(
+            f"identity.{key}", language, minutes=MINUTES,
+            here=self.links.called(here, language), there=self.links.called(there, language),
+        )  # fmt: skip
+        mark = "joined" if arrival.outcome == "joined" else None
+        also = (there,) if there != here else ()
+        return self._conversations.say(session, talk, Draft(text=text, mark=mark), also=also)
+
+
+def _digest(code: str) -> bytes:
+    return hashlib.sha256(code.encode()).digest()
