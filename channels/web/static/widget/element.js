@@ -15,6 +15,7 @@ class TandemChat extends HTMLElement {
     this.line = new Line(BASE, this.memory, this.language, {
       item: (item) => this.arrived(item),
       update: (item) => this.view.update(item),
+      anew: () => this.view.clear(),
       state: (state) => this.setState(state),
       typing: (frame) => this.view.typing(frame),
       partial: (text) => this.view.partial(text),
@@ -28,6 +29,40 @@ class TandemChat extends HTMLElement {
     if (!this.memory.lasting) this.notice(this.words.forgetful);
     // On a phone the panel is the whole screen: that is for the customer to ask for.
     if (this.hasAttribute("open") && innerWidth > 480) this.show(false);
+    this.recognise();
+    this.arrive();
+  }
+
+  // Whom the host page vouches for. Nobody any more: what they said is not for who sits here next.
+  recognise() {
+    const identity = this.getAttribute("identity") || SCRIPT?.dataset.identity;
+    const sub = identity ? subjectOf(identity) : null;
+    if (sub === this.memory.read("sub", null)) return;
+    if (!identity) this.line.leave(null);
+    else this.enter({ identity });
+    this.memory.write("sub", sub);
+  }
+
+  // By a link from another channel. Whoever opens it shares a conversation: that is asked first.
+  arrive() {
+    const here = new URL(location.href);
+    const code = here.searchParams.get("tandem");
+    if (!code) return;
+    here.searchParams.delete("tandem");
+    history.replaceState(history.state, "", here);
+    const { words } = this;
+    const choice = (label, go) =>
+      el("button", { className: "choice", type: "button", onclick: () => (gate.remove(), go()) }, label);
+    const yes = choice(words.yes, () => this.enter({ code }));
+    const gate = el("div", { className: "row system" }, this.view.bubble([words.go_on]),
+      el("div", { className: "choices" }, yes, choice(words.no, () => {})));
+    this.view.log.append(gate);
+    this.show();
+    this.view.toEnd();
+  }
+
+  enter(who) {
+    this.line.enter(who).catch((error) => this.notice(error.message));
   }
 
   disconnectedCallback() {
@@ -217,6 +252,14 @@ class TandemChat extends HTMLElement {
     this.memory.write("read", 0);
     this.setState({ state: "bot" });
     this.notice(this.words.restarted);
+  }
+}
+
+function subjectOf(identity) {
+  try {
+    return JSON.parse(atob(identity.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).sub;
+  } catch {
+    return identity;
   }
 }
 

@@ -8,10 +8,11 @@ const DEAD_S = 10;
 const OPEN = 1; // of a socket; a page may have replaced or removed WebSocket itself
 
 class Line {
-  // `on` has: item, update, state, typing, partial, queue, sent, link, restarted.
+  // `on` has: item, update, anew, state, typing, partial, queue, sent, link, restarted.
   constructor(base, memory, language, on) {
     Object.assign(this, { base, memory, language, on });
     this.after = 0;
+    this.numbering = 0; // what `after` is a number of
     this.token = memory.read("token", null);
     this.queue = memory.read("queue", []);
     this.alive = true;
@@ -116,6 +117,7 @@ class Line {
   // Undefined when the message is done with, else the seconds to wait before the next try.
   async post(message) {
     const { id, text, action } = message;
+    await this.entering?.catch(() => {}); // what is written now is for whom they are about to be
     if (!this.token) await this.begin();
     const body = JSON.stringify({ client_message_id: id, ...(action ? { action } : { text }) });
     const answer = await this.fetch("chat/messages", { method: "POST", body });
@@ -140,24 +142,46 @@ class Line {
   async begin() {
     this.token = this.memory.read("token", null); // another tab may have begun
     if (this.token) return void this.listen();
-    const body = JSON.stringify({ language: this.language });
+    await this.enter({});
+  }
+
+  // A session: a new one, or that of somebody who is known by the host's word or by a link.
+  enter(who) {
+    return (this.entering = this.open(who).finally(() => (this.entering = null)));
+  }
+
+  async open(who) {
+    const body = JSON.stringify({ language: this.language, ...who });
     const answer = await this.fetch("chat/sessions", { method: "POST", body });
-    if (answer.status !== 201) throw new Error("no session");
-    const { token, after } = await answer.json();
-    this.token = token;
-    this.after = after;
-    this.memory.write("token", token);
+    const made = await answer.json();
+    if (answer.status !== 201) throw new Error(made.detail);
+    this.memory.write("token", (this.token = made.token));
+    this.anew(made.numbering);
+    this.socket?.close();
+    this.hurry();
     this.listen();
   }
 
-  // The server knows the token no more. What waits to be sent goes to a new session.
-  forget() {
-    if (!this.token) return;
-    this.token = null;
-    this.memory.write("token", null);
+  // The numbers that were read mean other items from now on: all come again.
+  anew(numbering) {
     this.after = 0;
+    this.numbering = numbering;
+    this.on.anew();
+  }
+
+  // The server knows the token no more. Another tab may have a newer one; else what waits to be
+  // sent goes to a new session.
+  forget() {
+    if (!this.token || this.entering) return;
+    const other = this.memory.read("token", null);
+    this.leave(other === this.token ? null : other);
+    if (!this.token) this.on.restarted();
+  }
+
+  leave(token) {
+    this.memory.write("token", (this.token = token));
+    this.anew(0);
     this.socket?.close();
-    this.on.restarted();
   }
 
   // Reading
@@ -210,7 +234,9 @@ class Line {
       const beat = setInterval(() => this.ping(), PING_S * 1000);
       const late = setTimeout(() => socket.close(), DEAD_S * 1000);
       socket.onopen = () =>
-        socket.send(JSON.stringify({ token: this.token, after: this.after }));
+        socket.send(
+          JSON.stringify({ token: this.token, after: this.after, numbering: this.numbering }),
+        );
       socket.onmessage = (event) => {
         clearTimeout(late);
         clearTimeout(this.doubt);
@@ -250,12 +276,13 @@ class Line {
     this.polling = new AbortController();
     const late = setTimeout(() => this.polling.abort(), (wait + DEAD_S) * 1000);
     try {
-      const query = "?after=" + this.after + "&wait=" + wait;
+      const query = `?after=${this.after}&numbering=${this.numbering}&wait=${wait}`;
       const answer = await this.fetch("chat/messages" + query, { signal: this.polling.signal });
       if (answer.status === 401) this.forget();
       if (!answer.ok) return false;
-      const { items } = await answer.json();
+      const { items, numbering } = await answer.json();
       this.link(true);
+      if (numbering !== this.numbering) this.anew(numbering);
       for (const item of items) this.show(item);
       return true;
     } catch {
@@ -267,6 +294,7 @@ class Line {
 
   take(frame) {
     if (frame.item) this.show(frame.item);
+    else if (frame.type === "anew") this.anew(frame.numbering);
     else if (frame.type === "state") this.on.state(frame);
     else if (frame.type === "typing") this.on.typing(frame);
     else if (frame.type === "partial") this.on.partial(frame.text);

@@ -30,6 +30,9 @@ const WORDS = {
     forgetful: "This browser keeps no data: after a reload the conversation starts anew.",
     restarted: "Your earlier conversation has expired on this device. This is a new one.",
     unread: "{n} unread",
+    go_on: "Go on here with the conversation that you began elsewhere? It will be read in both places.",
+    yes: "Go on here",
+    no: "No",
   },
   zh: {
     open: "打开聊天",
@@ -60,6 +63,9 @@ const WORDS = {
     forgetful: "此浏览器不保存数据，刷新后对话将重新开始。",
     restarted: "此设备上先前的对话已过期，现在开始新的对话。",
     unread: "{n} 条未读",
+    go_on: "要在这里继续您在别处开始的对话吗？两边都能看到对话内容。",
+    yes: "在这里继续",
+    no: "不用",
   },
 };
 
