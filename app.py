@@ -28,6 +28,7 @@ from agent_inbox import store as cases_sql
 from agent_inbox.console import ConsoleSettings, build_console
 from agent_inbox.desk import Cases, Desk
 from agent_inbox.models import Agent
+from agent_inbox.people import People
 from agent_inbox.ports import KnowledgeBase
 from config.folders import Folders
 from config.settings import Section, Settings
@@ -93,6 +94,7 @@ class Gateway:
     worker: Worker
     outbox: Outbox
     desk: Desk
+    people: People
     line: Line
     knowledge: KnowledgeBase
 
@@ -177,6 +179,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         worker=Worker(behind, router, running, outbox, channels=channels, limits=limits),
         outbox=outbox,
         desk=Desk(store, conversations, parts.clock),
+        people=People(store, links),
         line=line,
         knowledge=parts.knowledge or RemoteKnowledge(line),
     )
@@ -289,6 +292,7 @@ def _console_routes(gateway: Gateway) -> Sequence[Any]:
     return build_console(
         store=gateway.store,
         desk=gateway.desk,
+        people=gateway.people,
         knowledge=gateway.knowledge,
         clock=gateway.clock,
         stopping=gateway.stopping,

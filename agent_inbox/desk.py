@@ -222,7 +222,7 @@ class Desk:
         def work(session: Session) -> int:
             if (said := _sent_before(session, agent, view, client_id)) is not None:
                 return said
-            conversation = _locked(session, view.conversation_id)
+            conversation = locked(session, view.conversation_id)
             draft = Draft(text=text, author=agent.actor, note=True)
             written = self._conversations.append(session, conversation, draft)
             self._remember(session, _console(agent, conversation.id), written, new_id(), client_id)
@@ -247,7 +247,7 @@ class Desk:
         def work(session: Session) -> int:
             held = cases_sql.cases_of(session, agent.id)
             for case in held:
-                conversation = _locked(session, case.conversation_id)
+                conversation = locked(session, case.conversation_id)
                 if (conversation.state, conversation.owner) == (State.AGENT, agent.id):
                     place = cases_sql.place_of(session, case)
                     self._conversations.release(session, conversation, agent.actor, place)
@@ -284,7 +284,7 @@ class Desk:
     ) -> Conversation:
         """The locked conversation, if `view` is still how it stands. `owners`: while somebody has
         it, only they and admins may."""
-        conversation = _locked(session, view.conversation_id)
+        conversation = locked(session, view.conversation_id)
         expect(conversation, epoch=view.epoch)
         others = conversation.state == State.AGENT and conversation.owner != agent.id
         if owners and others and agent.role != "admin":
@@ -349,7 +349,8 @@ def _sent_before(session: Session, agent: Worker, view: View, client_id: str) ->
     ).first()
 
 
-def _locked(session: Session, conversation_id: str) -> Conversation:
+def locked(session: Session, conversation_id: str) -> Conversation:
+    """The conversation, locked. Raises Unknown, and StaleEpoch for one that was joined."""
     conversation = lock_conversation(session, conversation_id)
     if conversation is None:
         raise Unknown("no such conversation")

@@ -58,7 +58,7 @@ class Crossings:
             return self._conversations.say(session, conversation, Draft(text=text))
         self._keep_code(session, code, asker, channel)
         text = self._phrases.say("identity.link", language, link=link, minutes=MINUTES, **named)
-        return self._conversations.say(session, conversation, Draft(text=text))
+        return self._conversations.say(session, conversation, Draft(text=text, reply_kind="link"))
 
     def _keep_code(self, session: Session, code: str, identity_id: str, channel: str) -> None:
         now = self._clock()

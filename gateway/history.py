@@ -1,5 +1,6 @@
 """Reading a conversation: what its customer may see, and what agents see. Keyset-paged by `seq`."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ from gateway.messages import Action, Attachment, Author, Button, Item, Line, Out
 from gateway.models import Conversation, Delivery, Message
 from rag.types import Citation
 from storage.prepared import Prepared, PreparedObjects
+
+_LINK = re.compile(r"https?://\S+")
 
 PAGE_MAX = 100
 UNANSWERED_MAX = 50  # lines of a customer that one answer is made for
@@ -154,7 +157,7 @@ def item_of(row: _Columns) -> Item:
 def line_of(row: Message, delivery: str | None) -> Line:
     return Line(
         seq=row.seq, id=row.id, author=row.author,  # pyright: ignore[reportArgumentType]
-        author_id=row.author_id, author_name=row.author_name, text=row.text, note=row.note,
+        author_id=row.author_id, author_name=row.author_name, text=_for_agents(row), note=row.note,
         mark=row.mark, action=row.action, channel=row.channel,  # pyright: ignore[reportArgumentType]
         buttons=tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
         citations=tuple(Citation(**citation) for citation in row.citations),
@@ -162,6 +165,11 @@ def line_of(row: Message, delivery: str | None) -> Line:
         withdrawn=row.withdrawn_at is not None,
         delivery=delivery,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
+
+
+def _for_agents(row: Message) -> str:
+    """A one-time link is the customer's alone: agents read that there was one."""
+    return _LINK.sub("…", row.text) if row.reply_kind == "link" else row.text
 
 
 def outbound(row: Message) -> OutboundMessage:

@@ -190,7 +190,7 @@ class Message(GatewayTable, table=True):
     buttons: list[dict[str, str]] = Field(default_factory=list, sa_type=JSON)
     citations: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     attachments: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
-    reply_kind: str | None = None  # of a bot message: say, offer, decline, courtesy
+    reply_kind: str | None = None  # of a bot's: say, offer, decline, courtesy; a system's: link
     record_id: str | None = None  # the decision record in rag's store
     reply_to: str | None = None  # the id of the message that it answers
     album: str | None = None  # the place and the provider's id of a message of several events

@@ -20,6 +20,7 @@ from agent_inbox.console.parts import ConsoleParts
 from agent_inbox.console.problems import refuse
 from agent_inbox.console.team import welcome_path
 from agent_inbox.desk import Desk
+from agent_inbox.people import People
 from agent_inbox.ports import KnowledgeBase
 from gateway.ports import Clock
 from gateway.store import Store
@@ -37,8 +38,8 @@ class ConsoleSettings:
 
 
 def build_console(
-    *, store: Store, desk: Desk, knowledge: KnowledgeBase, clock: Clock, stopping: asyncio.Event,
-    settings: ConsoleSettings, passwords: Passwords | None = None,
+    *, store: Store, desk: Desk, people: People, knowledge: KnowledgeBase, clock: Clock,
+    stopping: asyncio.Event, settings: ConsoleSettings, passwords: Passwords | None = None,
 ) -> list[Router]:  # fmt: skip
     """The console's routes, below /console. Raises RouteWithoutPolicy.
 
@@ -48,7 +49,7 @@ def build_console(
         store, clock, public_url=settings.public_url, trusted_proxies=settings.trusted_proxies
     )
     parts = ConsoleParts(
-        store=store, desk=desk, knowledge=knowledge, clock=clock, stopping=stopping,
+        store=store, desk=desk, people=people, knowledge=knowledge, clock=clock, stopping=stopping,
         passwords=passwords or Passwords(), guard=guard, public_url=settings.public_url,
     )  # fmt: skip
     check_policies(all_handlers())

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from agent_inbox.console.problems import Problem
 from agent_inbox.desk import Outcome
+from agent_inbox.people import Account, Found
 from agent_inbox.store import Row
 from gateway.messages import Line
 from rag.types import Language, SourceSummary
@@ -23,6 +24,8 @@ Password = Annotated[str, Meta(max_length=1_000)]
 Email = Annotated[str, Meta(max_length=254, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=80)]
 ClientId = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
 
 T = TypeVar("T")
@@ -86,6 +89,20 @@ class ResolveBody(Body):
     seen_seq: Seq
     outcome: Outcome
     topic: Short = ""
+
+
+class JoinBody(Body):
+    """Making two people one: `person` is who was found."""
+
+    epoch: Seq
+    person: Id
+    reason: Reason
+
+
+class PartBody(Body):
+    epoch: Seq
+    link: Id
+    reason: Reason
 
 
 class AgentBody(Body):
@@ -152,14 +169,6 @@ class Earlier(Struct, kw_only=True):
     topic: str
 
 
-class Account(Struct, kw_only=True):
-    """Where the person can be met, and what proves that it is them."""
-
-    channel: str
-    name: str
-    proof: str
-
-
 class Thread(Struct, kw_only=True):
     """A conversation on an agent's screen. `epoch` and `newest_seq` are the view to act with."""
 
@@ -178,6 +187,13 @@ class Thread(Struct, kw_only=True):
     accounts: list[Account]
     earlier: list[Earlier]
     place: int | None = None
+
+
+class PeoplePage(Struct, kw_only=True):
+    """People that were found; `next` continues, None at the end."""
+
+    items: list[Found]
+    next: str | None
 
 
 class TeamMember(Struct, kw_only=True):

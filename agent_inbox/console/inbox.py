@@ -10,13 +10,15 @@ from sqlmodel import Session
 
 from agent_inbox import store as inbox_sql
 from agent_inbox.console.bodies import (
-    Account,
     CaseCard,
     ClaimBody,
     Earlier,
     HandBackBody,
+    JoinBody,
     NoteBody,
     Page,
+    PartBody,
+    PeoplePage,
     ReplyBody,
     ResolveBody,
     Thread,
@@ -28,8 +30,9 @@ from agent_inbox.console.parts import ConsoleParts, as_cursor, as_token
 from agent_inbox.console.problems import Problem, problem_of
 from agent_inbox.desk import Unknown, View
 from agent_inbox.models import Case
+from agent_inbox.people import FOUND_MAX, accounts
 from agent_inbox.store import Cursor, Row
-from gateway import contacts, history
+from gateway import history
 from gateway.errors import StaleEpoch, StaleView
 from gateway.messages import Line
 from gateway.models import Contact, Conversation
@@ -40,6 +43,7 @@ Parts = NamedDependency[SkipValidation[ConsoleParts]]
 Who = NamedDependency[SkipValidation[SignedIn]]
 AnyRequest = Request[Any, Any, Any]
 
+SEARCH_CHARS_MAX = 200
 THREAD_LINES = 60  # newest lines that come with a conversation
 
 
@@ -90,6 +94,8 @@ def load_thread(session: Session, conversation_id: str) -> Thread:
     found = session.get(Conversation, conversation_id)
     if found is None:
         raise Unknown(conversation_id)
+    if found.joined_into is not None:  # the person goes on there
+        return load_thread(session, found.joined_into)
     case = inbox_sql.last_case(session, conversation_id)
     contact = session.get_one(Contact, found.contact_id)
     shown = history.before(session, found.id, seq=found.next_seq, limit=THREAD_LINES)
@@ -103,10 +109,7 @@ def load_thread(session: Session, conversation_id: str) -> Thread:
         first_seq=shown[0].seq if shown else 0, language=found.language,
         channel=found.reply_channel, customer=contact.name,
         case=_card(case) if case and shows_case else None, lines=shown,
-        accounts=[
-            Account(channel=one.channel, name=one.name, proof=one.proof)
-            for one in contacts.accounts_of(session, contact.id)
-        ],
+        accounts=accounts(session, contact.id),
         earlier=[_earlier(one) for one in earlier],
         place=inbox_sql.place_of(session, case) if case and case.state == "waiting" else None,
     )  # fmt: skip
@@ -196,6 +199,35 @@ async def resolve(
     return await _done(parts, view, verb)
 
 
+@post("/conversations/{conversation_id:str}/join", policy=Policy.AGENT, status_code=200)
+async def join(
+    request: AnyRequest, conversation_id: FromPath[str], parts: Parts, who: Who
+) -> Thread:
+    """Make this person and another one the same."""
+    body = await read_body(request, JoinBody)
+    view = View(conversation_id=conversation_id, epoch=body.epoch)
+    verb = parts.people.join(who.worker, view, body.person, said(body.reason))
+    return await _done(parts, view, verb)
+
+
+@post("/conversations/{conversation_id:str}/part", policy=Policy.AGENT, status_code=200)
+async def part(
+    request: AnyRequest, conversation_id: FromPath[str], parts: Parts, who: Who
+) -> Thread:
+    """Undo a link between this person's accounts."""
+    body = await read_body(request, PartBody)
+    view = View(conversation_id=conversation_id, epoch=body.epoch)
+    verb = parts.people.part(who.worker, view, body.link, said(body.reason))
+    return await _done(parts, view, verb)
+
+
+@get("/people", policy=Policy.AGENT)
+async def people(parts: Parts, q: FromQuery[str] = "", after: FromQuery[str] = "") -> PeoplePage:
+    """People by part of a name, a whole e-mail, account id or case number."""
+    found = await parts.people.find(q[:SEARCH_CHARS_MAX], after=after[:SEARCH_CHARS_MAX])
+    return PeoplePage(items=found, next=found[-1].id if len(found) == FOUND_MAX else None)
+
+
 async def _done(parts: ConsoleParts, view: View, verb: Awaitable[object]) -> Thread:
     """The conversation after `verb`; a refusal for a stale view carries how it stands instead."""
 
@@ -213,5 +245,5 @@ async def _done(parts: ConsoleParts, view: View, verb: Awaitable[object]) -> Thr
 
 
 HANDLERS = (
-    cases, conversation, lines, claim, reply, note, release, hand_back, resolve,
+    cases, conversation, lines, claim, reply, note, release, hand_back, resolve, join, part, people,
 )  # fmt: skip

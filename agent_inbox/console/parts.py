@@ -9,6 +9,7 @@ from agent_inbox.auth import Passwords
 from agent_inbox.console.guard import Guard
 from agent_inbox.console.problems import Problem
 from agent_inbox.desk import Desk
+from agent_inbox.people import People
 from agent_inbox.ports import KnowledgeBase
 from agent_inbox.store import Cursor
 from gateway.ports import Clock
@@ -21,6 +22,7 @@ class ConsoleParts:
 
     store: Store
     desk: Desk
+    people: People
     knowledge: KnowledgeBase
     clock: Clock
     passwords: Passwords

@@ -14,6 +14,7 @@ from agent_inbox.auth import NewAgent, Passwords
 from agent_inbox.console import ConsoleSettings, build_console
 from agent_inbox.desk import Cases, Desk, Role, View, Worker
 from agent_inbox.models import Agent, Case
+from agent_inbox.people import People
 from agent_inbox.store import open_case
 from gateway.conversations import CUSTOMER
 from gateway.handoff import HandOver, Signal
@@ -129,7 +130,8 @@ class Bench:
         self.stopping = asyncio.Event()
         self.app = Litestar(
             build_console(
-                store=self.store, desk=self.desk, knowledge=self.knowledge, clock=clock,
+                store=self.store, desk=self.desk, people=People(self.store, self.world.links),
+                knowledge=self.knowledge, clock=clock,
                 stopping=self.stopping, settings=settings or ConsoleSettings(),
                 passwords=Passwords(time_cost=1, memory_kib=64),
             ),

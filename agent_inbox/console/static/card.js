@@ -1,6 +1,7 @@
 // The card beside a conversation: the brief in words, and what is known of the person.
 
 import { fill, h, icon, toast } from "./dom.js";
+import { accountsPart } from "./people.js";
 import { ago, clock, t } from "./words.js";
 
 export class Card {
@@ -16,6 +17,7 @@ export class Card {
       h("button", { class: "quiet card-close", onclick: () => this.thread.toggleCard(), "aria-label": t("do.close") }, icon("close")),
       found ? this.caseParts(found, data) : h("p", { class: "lead" }, t("card.no_case")),
       !found && section(t("card.known"), this.facts(data, [])),
+      section(t("card.accounts"), accountsPart(this.thread)),
       data.earlier.length > 0 && section(t("card.earlier"), h("ul", { class: "earlier-cases" }, data.earlier.map((one) => this.earlier(one)))));
   }
 

@@ -149,6 +149,10 @@ export class ThreadView {
     return state === "bot" || state === "waiting" || this.isMine || (state === "agent" && this.context.me.role === "admin");
   }
 
+  get mayJoin() {
+    return this.data.state !== "agent" || this.isMine || this.context.me.role === "admin";
+  }
+
   drawHead() {
     const { data } = this;
     const verb = (name, picture, run, primary) =>
