@@ -2,8 +2,12 @@
 
 RagError
 ├── SourceUnreadable    tell the person who uploaded it: `reason` is written for them
-├── SourceUnknown       no source or revision has that id
+├── SourceUnknown       no source, revision or record has that id
 ├── ModelUnavailable    embedder or language model: answer without it, or call a person
+│   ├── ModelBusy       too many calls just now: ours, or all of the service
+│   ├── ModelRefused    the key, the name or the request is refused: an operator must act
+│   ├── ModelBroken     what it said cannot be used: cut, garbled, empty, filtered, too long
+│   └── BudgetSpent     the tokens of this turn, this customer or this day are used up
 └── IndexUnavailable    the vector index: keywords go on alone, the index is rebuilt
 """
 
@@ -21,11 +25,31 @@ class SourceUnreadable(RagError):
 
 
 class SourceUnknown(RagError):
-    """No source or revision has that id."""
+    """No source, revision or record has that id."""
 
 
 class ModelUnavailable(RagError):
     """A model did not load, or did not answer in time."""
+
+
+class ModelBusy(ModelUnavailable):
+    """Too many calls at once; `wait_s` is how long the service wants to be left alone."""
+
+    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+class ModelRefused(ModelUnavailable):
+    """The service does not take the key, the model's name or the request."""
+
+
+class ModelBroken(ModelUnavailable):
+    """The model began, and what it said is no whole text."""
+
+
+class BudgetSpent(ModelUnavailable):
+    """A budget of tokens is used up; the model is not asked."""
 
 
 class IndexUnavailable(RagError):

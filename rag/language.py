@@ -135,6 +135,11 @@ def has_han(text: str) -> bool:
     return bool(_HAN_CHAR.search(text))
 
 
+def cjk_count(text: str) -> int:
+    """How many of the characters are Han or kana."""
+    return len(_CJK_CHAR.findall(text))
+
+
 def _word_terms(piece: str) -> list[str]:
     piece = piece.replace("’", "'")
     if "'" in piece and not any(char.isdigit() for char in piece):

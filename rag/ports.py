@@ -1,6 +1,6 @@
 """What rag needs from the world. Each port has a twin that ships with the product."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -68,12 +68,12 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLimits:
-    """Of one completion."""
+    """Of one completion. `total_wait_s` leaves a turn of 45 s time to go on without a model."""
 
     answer_tokens_max: int = 1_500
     first_token_wait_s: float = 15.0
     idle_wait_s: float = 20.0
-    total_wait_s: float = 45.0
+    total_wait_s: float = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,25 @@ class ModelMessage:
     content: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """Which model said it, and what that took. Tokens are counted by the service where it tells
+    them, else estimated."""
+
+    model: str
+    prompt_tokens: int
+    answer_tokens: int
+    first_token_ms: float = 0.0
+    total_ms: float = 0.0
+
+
 class LanguageModel(Protocol):
-    """Messages to text, streamed. Twin: `Scripted`, which says what a test told it to. Without a
-    model the answer is quoted from the passages (`rag.extract`)."""
+    """Messages to text. `OpenAICompatible`; twin: `Scripted`, which says what a test told it to.
+    Without a model the answer is quoted from the passages (`rag.extract`)."""
 
     def complete(
         self, messages: Sequence[ModelMessage], limits: ModelLimits
-    ) -> AsyncIterator[str]: ...
+    ) -> AsyncGenerator[str | ModelUse]:
+        """The text in pieces, then what it took. Raises ModelUnavailable and its leaves, perhaps
+        after some pieces: then they are no whole text. Close it to stop the model."""
+        ...

@@ -1,9 +1,10 @@
-"""Language models behind `rag.ports.LanguageModel`. Here: the twin that tests speak through."""
+"""The twin of a language model: it says what a test told it to."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from rag.errors import ModelUnavailable
-from rag.ports import ModelLimits, ModelMessage
+from rag.ports import ModelLimits, ModelMessage, ModelUse
+from rag.tokens import estimate_tokens
 
 
 class Scripted:
@@ -18,10 +19,12 @@ class Scripted:
 
     async def complete(
         self, messages: Sequence[ModelMessage], limits: ModelLimits
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str | ModelUse]:
         self.asked.append(tuple(messages))
         line = next(self._lines, None)
         if line is None:
             raise ModelUnavailable("the script is over")
         for at, word in enumerate(line.split(" ")):
             yield word if at == 0 else " " + word
+        prompt = sum(estimate_tokens(message.content) for message in messages)
+        yield ModelUse(model="scripted", prompt_tokens=prompt, answer_tokens=estimate_tokens(line))
