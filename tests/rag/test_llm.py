@@ -18,7 +18,7 @@ from tests.fakes.llm import KEY, MODEL, FakeModel, Reply, busy, failed
 from tests.fakes.serving import served
 
 TEXT = "Refunds are paid within five days [1]. 退款需要五天。"
-QUICK = ModelLimits(first_token_wait_s=0.3, idle_wait_s=0.3, total_wait_s=2.0)
+QUICK = ModelLimits(first_token_wait_s=20.0, idle_wait_s=0.3, total_wait_s=30.0)
 
 
 async def said(
