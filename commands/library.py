@@ -11,10 +11,11 @@ import structlog
 from app import MIGRATIONS
 from commands.deployment import Deployment
 from commands.embedder import load_embedder
-from config.settings import Settings
+from config.settings import Model, Settings
 from gateway.turns import raise_floor
 from rag import store
 from rag.answer import Librarian
+from rag.budget import Budget, BudgetLimits
 from rag.chroma import ChromaLimits, ChromaServer
 from rag.embed import BatcherLimits, MicroBatcher
 from rag.errors import IndexUnavailable
@@ -22,12 +23,23 @@ from rag.index import ChromaIndex, MemoryIndex
 from rag.intake import IntakeLimits, Parts
 from rag.knowledge import Knowledge
 from rag.library import Library
-from rag.ports import Embedder, Index
+from rag.llm import CallLimits, Endpoint, OpenAICompatible
+from rag.ports import Embedder, Index, ModelLimits
 from rag.retrieve import RetrieveLimits, Retriever
 from rag.sandbox import ParserLimits
 from rag.split import SplitLimits
-from rag.types import Answer, LibrarianHealth, Question
+from rag.types import (
+    Answer,
+    Explanation,
+    Language,
+    LibrarianHealth,
+    NumberedLine,
+    Question,
+    Summary,
+)
+from rag.writer import ModelWriter, Show
 from storage.database import Database, DatabaseLimits
+from storage.ids import utc_now
 from storage.migrate import upgrade
 
 log = structlog.get_logger()
@@ -39,15 +51,29 @@ class _Watched:
 
     librarian: Librarian
     knowledge: Knowledge
+    model: OpenAICompatible | None
 
     def answer(self, question: Question) -> Awaitable[Answer]:
         return self.librarian.answer(question)
+
+    def answer_aloud(self, question: Question, show: Show) -> Awaitable[Answer]:
+        return self.librarian.answer_aloud(question, show)
+
+    def explain(self, record_id: str, *, replay: bool = False) -> Awaitable[Explanation]:
+        return self.librarian.explain(record_id, replay=replay)
+
+    def summarise(
+        self, lines: Sequence[NumberedLine], language: Language, asker: str = ""
+    ) -> Awaitable[Summary]:
+        return self.librarian.summarise(lines, language, asker)
 
     def alike(self, text: str, others: Sequence[str]) -> Awaitable[list[float]]:
         return self.librarian.alike(text, others)
 
     async def health(self) -> LibrarianHealth:
-        return replace(await self.librarian.health(), index=self.knowledge.index_state)
+        model = "none" if self.model is None else self.model.trouble or "ok"
+        health = await self.librarian.health()
+        return replace(health, index=self.knowledge.index_state, model=model)
 
 
 @asynccontextmanager
@@ -69,7 +95,10 @@ async def open_own(deployment: Deployment) -> AsyncGenerator[Library]:
             limits=RetrieveLimits(**settings.search.model_dump()),
             on_trouble=lambda: knowledge.suspect_index(),  # noqa: PLW0108 - it is made below
         )  # fmt: skip
-        librarian = Librarian(database, retriever)
+        model = _open_model(deployment.settings.model, stack)
+        librarian = Librarian(
+            database, retriever, writer=_writer(deployment.settings.model, model, database)
+        )
         stack.push_async_callback(librarian.close)
         await librarian.refresh()
         knowledge = Knowledge(
@@ -79,7 +108,41 @@ async def open_own(deployment: Deployment) -> AsyncGenerator[Library]:
             )
         )  # fmt: skip
         stack.push_async_callback(_end, asyncio.create_task(knowledge.run()))
-        yield Library(_Watched(librarian, knowledge), knowledge)
+        yield Library(_Watched(librarian, knowledge, model), knowledge)
+
+
+def _open_model(settings: Model, stack: AsyncExitStack) -> OpenAICompatible | None:
+    """The language model of the settings; None where they name no address."""
+    if not settings.url:
+        return None
+    names = tuple(name for name in (settings.name, *settings.fallbacks) if name)
+    limits = CallLimits(
+        calls_max=settings.calls_max, connect_wait_s=settings.connect_wait_s,
+        retry_wait_s_max=settings.retry_wait_s_max, rest_s=settings.rest_s,
+        rest_s_max=settings.rest_s_max,
+    )  # fmt: skip
+    model = OpenAICompatible(Endpoint(url=settings.url, key=settings.key, names=names), limits)
+    stack.push_async_callback(model.close)
+    return model
+
+
+def _writer(
+    settings: Model, model: OpenAICompatible | None, database: Database
+) -> ModelWriter | None:
+    if model is None:
+        return None
+    budget = BudgetLimits(
+        turn_tokens_max=settings.turn_tokens_max,
+        customer_tokens_max=settings.customer_tokens_max,
+        day_tokens_max=settings.day_tokens_max,
+    )
+    limits = ModelLimits(
+        answer_tokens_max=settings.answer_tokens_max,
+        first_token_wait_s=settings.first_token_wait_s,
+        idle_wait_s=settings.idle_wait_s,
+        total_wait_s=settings.total_wait_s,
+    )
+    return ModelWriter(model, Budget(database, budget, utc_now), limits)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -46,9 +46,7 @@ class Server(Section):
     @field_validator("public_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return url.rstrip("/")
+        return _web_address(url)
 
 
 class Database(Section):
@@ -163,6 +161,37 @@ class Rag(Section):
         return _database_url(url)
 
 
+class Model(Section):
+    url: str
+    key: str
+    name: str
+    fallbacks: tuple[str, ...]
+    answer_tokens_max: Count
+    first_token_wait_s: Seconds
+    idle_wait_s: Seconds
+    total_wait_s: Seconds
+    calls_max: Count
+    connect_wait_s: Seconds
+    retry_wait_s_max: Seconds
+    rest_s: Seconds
+    rest_s_max: Seconds
+    turn_tokens_max: Count
+    customer_tokens_max: Count
+    day_tokens_max: Count
+
+    @field_validator("url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        return _web_address(url)
+
+    @field_validator("key")
+    @classmethod
+    def _fits_into_a_header(cls, key: str) -> str:
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ValueError("holds characters that no key has")
+        return key
+
+
 class Turns(Section):
     answer_wait_s: Seconds
     alike_wait_s: Seconds
@@ -272,6 +301,7 @@ class Settings(Section):
     database: Database
     gateway: Gateway
     rag: Rag
+    model: Model
     channels: dict[str, Table]
     inbox: Inbox
     logging: Logging
@@ -318,6 +348,12 @@ def leaves(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         inner = cast("Table", value) if isinstance(value, dict) else None
         found += [(key, value)] if inner is None else leaves(inner, f"{key}.")
     return found
+
+
+def _web_address(url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return url.rstrip("/")
 
 
 def _database_url(url: str) -> str:

@@ -136,6 +136,16 @@ class Answerer(Protocol):
         ...
 
 
+@runtime_checkable
+class Aloud(Protocol):
+    """An answerer that can be read while it writes."""
+
+    def answer_aloud(self, question: Question, show: Callable[[str], None]) -> Awaitable[Answer]:
+        """Like `answer`; `show` is given as much of the text as may be seen already, again and
+        again. What is shown is not the answer: that may come out otherwise."""
+        ...
+
+
 class Inbox(Protocol):
     """Where people take over. Each verb runs in the gateway's open transaction, so a hand-over
     and its case commit together."""

@@ -7,10 +7,12 @@ one cheap look at its health decides when they are let through again.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -19,15 +21,20 @@ from rag.errors import IndexUnavailable, ModelUnavailable, RagError, SourceUnkno
 from rag.types import (
     Answer,
     CheckReport,
+    Explanation,
+    Language,
     LibrarianHealth,
+    NumberedLine,
     Question,
     RevisionStatus,
     SourceDetail,
     SourceSummary,
+    Summary,
     Upload,
 )
 
 T = TypeVar("T")
+ALOUD_LINE_BYTES_MAX = 1_000_000  # of one line of an answer that is told aloud
 LEAVES: tuple[type[RagError], ...] = (
     SourceUnreadable,
     SourceUnknown,
@@ -140,15 +147,40 @@ class Line:
         )
         return _read(await self._watched(request, wait_s), kind)
 
+    async def call_aloud(
+        self, path: str, kind: type[T], content: Any, *, wait_s: float, show: Callable[[str], None]
+    ) -> T:
+        """Like `call`, for an answer that is shown while it is being made."""
+        if self._breaker.is_open:
+            await self._probe()
+        request = self._http.build_request(
+            "POST", path, content=msgspec.json.encode(content),
+            headers={"content-type": "application/json"},
+        )  # fmt: skip
+        with self._watching(wait_s):
+            async with asyncio.timeout(wait_s):
+                response = await self._http.send(request, stream=True)
+                try:
+                    last = await _last_line(response, show)
+                finally:
+                    await response.aclose()
+        return _read_last(response, last, kind)
+
     async def _probe(self) -> None:
         if not self._breaker.may_probe():
             raise ModelUnavailable("the librarian is not answering")
         await self.health()
 
     async def _watched(self, request: httpx.Request, wait_s: float) -> httpx.Response:
-        try:
+        with self._watching(wait_s):
             async with asyncio.timeout(wait_s):
-                response = await self._http.send(request)
+                return await self._http.send(request)
+
+    @contextmanager
+    def _watching(self, wait_s: float) -> Generator[None]:
+        """Count what goes well and what does not, and say the second in our own words."""
+        try:
+            yield
         except TimeoutError:
             self._breaker.failed()
             raise ModelUnavailable(f"the librarian did not answer in {wait_s:g} s") from None
@@ -157,7 +189,6 @@ class Line:
             reason = f"the librarian cannot be reached ({type(error).__name__})"
             raise ModelUnavailable(reason) from error
         self._breaker.succeeded()
-        return response
 
 
 class RemoteLibrarian:
@@ -170,6 +201,28 @@ class RemoteLibrarian:
         """Raises ModelUnavailable or IndexUnavailable within `answer_wait_s`."""
         wait_s = self._line.limits.answer_wait_s
         return await self._line.call("POST", "/answer", Answer, wait_s=wait_s, content=question)
+
+    async def answer_aloud(self, question: Question, show: Callable[[str], None]) -> Answer:
+        """The same; `show` is given as much of the text as may be seen already, again and again."""
+        wait_s = self._line.limits.answer_wait_s
+        return await self._line.call_aloud(
+            "/answer/aloud", Answer, question, wait_s=wait_s, show=show
+        )
+
+    async def explain(self, record_id: str, *, replay: bool = False) -> Explanation:
+        """Why an answer was given. Raises SourceUnknown when no record has that id."""
+        wait_s = self._line.limits.answer_wait_s
+        params = {"replay": "true" if replay else "false"}
+        path = f"/records/{quote(record_id, safe='')}"
+        return await self._line.call("GET", path, Explanation, wait_s=wait_s, params=params)
+
+    async def summarise(
+        self, lines: Sequence[NumberedLine], language: Language, asker: str = ""
+    ) -> Summary:
+        """A talk in three lines; empty without a model, or where it cannot be believed."""
+        content = {"lines": list(lines), "language": language, "asker": asker}
+        wait_s = self._line.limits.answer_wait_s
+        return await self._line.call("POST", "/summaries", Summary, wait_s=wait_s, content=content)
 
     async def alike(self, text: str, others: Sequence[str]) -> list[float]:
         """How far `text` asks the same as each of `others`, 0..1."""
@@ -237,18 +290,49 @@ class RemoteKnowledge:
         )
 
 
+async def _last_line(response: httpx.Response, show: Callable[[str], None]) -> bytes:
+    """Read an answer that is told aloud; its last line, or the whole of a refusal."""
+    if not response.is_success:
+        return await response.aread()
+    rest = last = b""
+    async for data in response.aiter_bytes():
+        *lines, rest = (rest + data).split(b"\n")
+        if len(rest) > ALOUD_LINE_BYTES_MAX:
+            raise httpx.DecodingError("a line is too long")
+        for line in filter(None, lines):
+            last = line
+            if partial := _decoded(line, dict[str, Any]).get("partial"):
+                show(str(partial))
+    return rest or last
+
+
+def _read_last(response: httpx.Response, last: bytes, kind: type[T]) -> T:
+    if not response.is_success:
+        raise _problem(last, response.status_code)
+    told = _decoded(last or b"{}", dict[str, msgspec.Raw])
+    if "answer" in told:
+        return _decoded(told["answer"], kind)
+    raise _problem(told.get("problem", b""), 200)
+
+
+def _decoded(content: Any, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        raise ModelUnavailable("the librarian answered in another version's words") from error
+
+
 def _read(response: httpx.Response, kind: type[T]) -> T:
     if response.is_success:
-        try:
-            return msgspec.json.decode(response.content or b"null", type=kind)
-        except msgspec.DecodeError as error:
-            raise ModelUnavailable("the librarian answered in another version's words") from error
+        return _decoded(response.content or b"null", kind)
+    raise _problem(response.content, response.status_code)
+
+
+def _problem(content: Any, status: int) -> RagError:
     try:
-        problem = msgspec.json.decode(response.content, type=dict[str, str])
+        problem = msgspec.json.decode(content, type=dict[str, str])
     except msgspec.DecodeError:
         problem = {}
-    reason = problem.get("reason", f"the librarian answered {response.status_code}")
-    for leaf in LEAVES:
-        if problem.get("type") == leaf.__name__:
-            raise leaf(reason)
-    raise ModelUnavailable(reason)
+    reason = problem.get("reason", f"the librarian answered {status}, and no answer")
+    kinds = (leaf for leaf in LEAVES if problem.get("type") == leaf.__name__)
+    return next(kinds, ModelUnavailable)(reason)

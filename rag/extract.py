@@ -32,6 +32,9 @@ class Draft:
     citations: tuple[Citation, ...]
 
 
+NOTHING = Draft("", ())
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     candidate: Candidate
@@ -60,6 +63,12 @@ class Extractive:
             spans.append(span)
             said |= _held(span.quote, weights) | _held(_headings(candidate), weights)
         return _draft(spans)
+
+
+def cite(candidate: Candidate, said: str, number: int) -> Citation:
+    """A citation of the words of `candidate` that say most of `said`."""
+    span = _best_span(candidate, _term_weights(said, [candidate]))
+    return _citation(span or _Span(candidate, 0, len(candidate.text)), number)
 
 
 def _draft(spans: Sequence[_Span]) -> Draft:

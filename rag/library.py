@@ -3,18 +3,22 @@
 In process `rag.answer.Librarian` and `rag.knowledge.Knowledge`, else their remotes in `rag.client`.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rag.types import (
     Answer,
     CheckReport,
+    Explanation,
+    Language,
     LibrarianHealth,
+    NumberedLine,
     Question,
     RevisionStatus,
     SourceDetail,
     SourceSummary,
+    Summary,
     Upload,
 )
 
@@ -23,6 +27,16 @@ class AnsweringPart(Protocol):
     """What the service needs of a librarian; `rag.answer.Librarian` has it."""
 
     def answer(self, question: Question) -> Awaitable[Answer]: ...
+
+    def answer_aloud(
+        self, question: Question, show: Callable[[str], None]
+    ) -> Awaitable[Answer]: ...
+
+    def explain(self, record_id: str, *, replay: bool = False) -> Awaitable[Explanation]: ...
+
+    def summarise(
+        self, lines: Sequence[NumberedLine], language: Language, asker: str = ""
+    ) -> Awaitable[Summary]: ...
 
     def alike(self, text: str, others: Sequence[str]) -> Awaitable[list[float]]: ...
 

@@ -124,4 +124,15 @@ class Record(RagTable, table=True):
     chunk_hashes: list[str] = Field(sa_type=JSON)
     knowledge_version: int
     timings_ms: dict[str, float] = Field(sa_type=JSON)
+    # Since version 2: what was found, in its order; and who wrote what, from which prompt.
+    candidates: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON)
+    writing: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class TokenUse(RagTable, table=True):
+    """Tokens that language models cost on one day: for one who asked, or ("") for everybody."""
+
+    day: str = Field(primary_key=True)  # UTC, as 2026-11-01
+    asker: str = Field(primary_key=True)
+    tokens: int = 0

@@ -94,6 +94,12 @@ class Retriever:
         """Whether anything is published for that audience."""
         return bool(self.keywords.state.visible(store.visible_to(audience)).any())
 
+    def languages(self, audience: str) -> set[Language]:
+        """The languages of the passages that are published for that audience."""
+        state = self.keywords.state
+        visible = state.visible(store.visible_to(audience))
+        return {state.rows[at].entry.language for at in np.flatnonzero(visible)}
+
     async def refresh(self) -> bool:
         """Follow the live revisions by what changed. True if anything did."""
         async with self._refreshing:

@@ -10,23 +10,28 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import msgspec
 import structlog
 from litestar import Litestar, Request, Response, delete, get, post, put
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.response import Stream
 
 from rag.client import LEAVES
 from rag.errors import ModelUnavailable, RagError, SourceUnreadable
-from rag.library import Library
+from rag.library import AnsweringPart, Library
 from rag.types import (
     Answer,
     CheckReport,
+    Explanation,
     Language,
     LibrarianHealth,
+    NumberedLine,
     Question,
     RevisionStatus,
     SourceDetail,
     SourceSummary,
+    Summary,
     Upload,
 )
 from storage.database import DatabaseError
@@ -86,6 +91,15 @@ class AlikeQuestion:
     others: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class SummaryRequest:
+    """Body of POST /summaries."""
+
+    lines: list[NumberedLine]
+    language: Language
+    asker: str = ""
+
+
 def create_service(
     opening: Callable[[], AbstractAsyncContextManager[Library]], *, upload_bytes_max: int
 ) -> Litestar:
@@ -120,11 +134,24 @@ def _answering(shelf: Shelf) -> list[Any]:
     async def answer(data: JSONBody[Question]) -> Answer:
         return await shelf.library.librarian.answer(data)
 
+    @post("/answer/aloud", status_code=200)
+    async def aloud(data: JSONBody[Question]) -> Stream:
+        librarian = shelf.library.librarian  # not ready is said by the status
+        return Stream(told_aloud(librarian, data), media_type="application/x-ndjson")
+
+    @get("/records/{record_id:str}")
+    async def explain(record_id: FromPath[str], replay: FromQuery[bool] = False) -> Explanation:
+        return await shelf.library.librarian.explain(record_id, replay=replay)
+
+    @post("/summaries", status_code=200)
+    async def summarise(data: JSONBody[SummaryRequest]) -> Summary:
+        return await shelf.library.librarian.summarise(data.lines, data.language, data.asker)
+
     @post("/alike", status_code=200)
     async def alike(data: JSONBody[AlikeQuestion]) -> list[float]:
         return await shelf.library.librarian.alike(data.text, data.others)
 
-    return [health, answer, alike]
+    return [health, answer, aloud, explain, summarise, alike]
 
 
 def _knowledge(shelf: Shelf, upload_bytes_max: int) -> list[Any]:
@@ -172,6 +199,24 @@ def _knowledge(shelf: Shelf, upload_bytes_max: int) -> list[Any]:
     return [add, progress, sources, show, retire, check]
 
 
+async def told_aloud(librarian: AnsweringPart, question: Question) -> AsyncGenerator[bytes]:
+    """An answer as lines of JSON: what may be shown so far, as often as there is more of it, then
+    the answer, or what went wrong. Who leaves ends the answering."""
+    news: asyncio.Queue[str] = asyncio.Queue()
+    answering = asyncio.ensure_future(librarian.answer_aloud(question, news.put_nowait))
+    answering.add_done_callback(lambda _: news.put_nowait(""))
+    try:
+        while shown := await news.get():
+            yield msgspec.json.encode({"partial": shown}) + b"\n"
+        try:
+            yield msgspec.json.encode({"answer": await answering}) + b"\n"
+        except Exception as error:
+            yield msgspec.json.encode({"problem": _as_problem(error)[1]}) + b"\n"
+    finally:
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+
 def _language(text: str | None) -> Language | None:
     for language in get_args(Language):
         if text == language:
@@ -182,6 +227,12 @@ def _language(text: str | None) -> Language | None:
 
 
 def _problem(_request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
+    status, body = _as_problem(error)
+    return Response(body, status_code=status)
+
+
+def _as_problem(error: Exception) -> tuple[int, dict[str, str]]:
+    """What went wrong, by the name that `rag.client` knows it by."""
     status, name = 500, "ModelUnavailable"
     reason = str(error)
     if isinstance(error, RagError):
@@ -195,4 +246,4 @@ def _problem(_request: Request[Any, Any, Any], error: Exception) -> Response[dic
     else:
         reason = "the librarian failed"
         log.error("unforeseen", exc_info=error)
-    return Response({"type": name, "reason": reason}, status_code=status)
+    return status, {"type": name, "reason": reason}

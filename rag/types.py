@@ -30,6 +30,9 @@ class Reason(StrEnum):
     OTHER_LANGUAGE = "other_language"  # the evidence is in a language the question is not in
     EMPTY_BASE = "empty_base"  # nothing is published for this audience
     VALUE_CHECK = "value_check"  # the text held a value that no cited passage holds
+    NOT_IN_PASSAGES = "not_in_passages"  # the model read the passages: the answer is not there
+    RESTATED = "restated"  # found by the question as a model restated it from the talk
+    TRANSLATED = "translated"  # found by the question as a model translated it
     ASSIST_MODE = "assist_mode"  # automatic answering is not certified
     KEYWORDS_ONLY = "keywords_only"  # the vector leg is down or unfit for this language
 
@@ -44,12 +47,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a person wants to know. `history` is oldest first and ends before `text`."""
+    """What a person wants to know. `history` is oldest first and ends before `text`. `asker` is
+    whom the tokens are counted for; empty: nobody in particular."""
 
     text: str
     language: Language | None = None  # None: told from the text
     history: tuple[Turn, ...] = ()
     audience: str = "public"
+    asker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +134,92 @@ class Evidence:
     features: Mapping[str, float]
     candidates: tuple[Candidate, ...]
     knowledge_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One call of a language model: `prompt` names purpose, language and version; `failure` is
+    why nothing came of it."""
+
+    prompt: str
+    model: str
+    prompt_tokens: int
+    answer_tokens: int
+    first_token_ms: float
+    total_ms: float
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """How an answer came to its words. `writer`: "model", "quoted", or "" where nothing was
+    written; `faults`: why a model's text was held back."""
+
+    writer: str = ""
+    text: str = ""
+    restated: str = ""
+    translated: str = ""
+    faults: tuple[str, ...] = ()
+    calls: tuple[ModelCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundChunk:
+    """A candidate as a record keeps it: enough to name it, and its scores apart."""
+
+    title: str
+    source: str
+    heading: str
+    content_hash: str
+    score: float
+    keyword: float
+    grams: float
+    vector: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why one answer was given, from its record. `differences` is what today's base would do
+    otherwise: filled by a replay only."""
+
+    record_id: str
+    created_at: datetime
+    question: Question
+    decision: Decision
+    features: Mapping[str, float]
+    candidates: tuple[FoundChunk, ...]
+    chunk_hashes: tuple[str, ...]
+    knowledge_version: int
+    writing: Writing
+    timings_ms: Mapping[str, float]
+    replayed: bool = False
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLine:
+    """A line of a talk under the number that people know it by."""
+
+    seq: int
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One statement about a talk, and the numbers of the lines that it rests on."""
+
+    text: str
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the customer wants, what was tried, what matters. None: nothing that can be said."""
+
+    wants: Point | None = None
+    tried: Point | None = None
+    facts: Point | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +332,8 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibrarianHealth:
-    """What the librarian says of itself. `index` and `embedder` are "ok" or a reason.
+    """What the librarian says of itself. `index` and `embedder` are "ok" or a reason, `model` is
+    "none" where answers are quoted.
 
     `settled`: every document handed in is live or has failed, and the calibration in force was
     made for the base as it is.
@@ -254,3 +346,4 @@ class LibrarianHealth:
     chunks: int
     queued: int
     settled: bool = True
+    model: str = "none"

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from rag.numerals import calendar, measured, spelled_out
 from rag.types import Citation
 
 _MARK = re.compile(r"\[(\d{1,2})\]")
@@ -40,17 +41,42 @@ def unsupported(
     sources = "\n".join(
         f"{passages.get(one.n, '')}\n{one.url or ''}" for one in citations if one.n in cited
     )
+    return (*faults, *unheld(without_marks(text), sources))
+
+
+def unheld(text: str, sources: str) -> tuple[str, ...]:
+    """The values of `text` that `sources` do not hold, and numbers that changed their unit."""
     allowed = values(sources)
     # "14-day" supports "14", and a date its year; the other way round nothing is supported.
-    allowed |= {part for value in allowed for part in _JOINT.split(value)}
-    said = values(_ORDINAL.sub(" ", _MARK.sub(" ", text)))
-    return (*faults, *sorted(said - allowed))
+    parts = {part for value in allowed for part in _JOINT.split(value)}
+    allowed |= parts | {part.lstrip("0") for part in parts if part.isdigit()}
+    return (*sorted(values(text) - allowed), *_other_units(_folded(text), _folded(sources)))
+
+
+def without_marks(text: str) -> str:
+    """`text` without its [n] and without the numbers of its lists, which are no values."""
+    return _ORDINAL.sub(" ", _MARK.sub(" ", text))
+
+
+def _other_units(text: str, sources: str) -> list[str]:
+    """Numbers that stand beside another unit than everywhere in the sources: 14 weeks for 14
+    days."""
+    held: dict[str, set[tuple[str, str]]] = {}
+    for number, unit, family in measured(sources):
+        held.setdefault(number, set()).add((unit, family))
+    return sorted(
+        f"{number} {unit}"
+        for number, unit, family in measured(text)
+        if family and number in held and (unit, family) not in held[number]
+        and any(other == family for _, other in held[number])
+        and ("", "") not in held[number]
+    )  # fmt: skip
 
 
 def values(text: str) -> set[str]:
     """Every value in a text, in one spelling: "1,000" and "1000" are one."""
-    text = unicodedata.normalize("NFKC", text).lower()
-    found: set[str] = set()
+    text = _folded(text)
+    found = {*spelled_out(text), *calendar(text)}
     for pattern in (_URL, _MAIL, _DOMAIN):
         found.update(one.rstrip(_TAIL) for one in pattern.findall(text))
     for phone in _SPACED_PHONE.findall(text):
@@ -58,6 +84,10 @@ def values(text: str) -> set[str]:
     for code in _CODE.findall(text):
         found.update(_spellings(code))
     return found
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).lower()
 
 
 def _spellings(code: str) -> set[str]:

@@ -1,7 +1,8 @@
 """All SQL of the librarian: plain functions from a `Session` to values or loaded rows.
 
 `live` reads what may be answered from, `ingest` takes documents in and out, `listing` shows them,
-`answers` keeps calibrations and records. No other module of rag touches SQL.
+`answers` keeps calibrations and records, `tokens` what models cost. No other module of rag touches
+SQL.
 """
 
 from pathlib import Path
@@ -55,6 +56,7 @@ from rag.store.live import (
     vectors,
     visible_to,
 )
+from rag.store.tokens import forget_spent, spend, spent
 from rag.store.values import NewChunk, NewRevision, Published, VersionMoved
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations" / "rag"
@@ -88,6 +90,7 @@ __all__ = [
     "find_same",
     "find_source",
     "finish_parsing",
+    "forget_spent",
     "hand_in",
     "has_live",
     "knowledge_version",
@@ -116,6 +119,8 @@ __all__ = [
     "set_state",
     "settle",
     "show_source",
+    "spend",
+    "spent",
     "stored_chunks",
     "unused_hashes",
     "vectors",

@@ -10,12 +10,14 @@ from sqlmodel import Session
 
 from rag import store
 from rag.answer import Librarian
+from rag.budget import Budget, BudgetLimits
 from rag.embed import HashEmbedder, MicroBatcher
 from rag.index import MemoryIndex
 from rag.language import detect
-from rag.ports import Embedder
+from rag.ports import Embedder, LanguageModel
 from rag.retrieve import Retriever
 from rag.split import Splitter, heading_line
+from rag.writer import ModelWriter
 from storage.database import Database
 from storage.ids import new_id
 from tests.rag.stored import new_revision
@@ -79,12 +81,16 @@ async def open_base(
     *,
     embedder: Embedder | None = None,
     calibrate: bool = False,
+    model: LanguageModel | None = None,
+    budget: BudgetLimits | None = None,
 ) -> AsyncIterator[Base]:
-    """A librarian that knows these documents, by name."""
+    """A librarian that knows these documents, by name, and writes with `model` if there is one."""
     embedder = embedder or HashEmbedder(reads_chinese=False)
     batcher, index = MicroBatcher(embedder), MemoryIndex()
     retriever = Retriever(database, batcher=batcher, index=index)
-    librarian = Librarian(database, retriever, clock=lambda: NOON)
+    tokens = Budget(database, budget or BudgetLimits(), lambda: NOON)
+    writer = ModelWriter(model, tokens) if model else None
+    librarian = Librarian(database, retriever, clock=lambda: NOON, writer=writer)
     base = Base(database, librarian, index, embedder)
     try:
         for name, markdown in (documents or {}).items():

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,15 +20,23 @@ from rag.types import (
     CheckReport,
     Citation,
     Decision,
+    Explanation,
+    FoundChunk,
     Health,
+    Language,
     LibrarianHealth,
+    ModelCall,
+    NumberedLine,
+    Point,
     Question,
     Reason,
     RevisionStatus,
     SourceDetail,
     SourceSummary,
+    Summary,
     Turn,
     Upload,
+    Writing,
 )
 
 NOW = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
@@ -52,6 +61,16 @@ SUMMARY = SourceSummary(
     id="s1", name="手册 1.md", title="手册", url=None, language="zh", audience="public",
     state="live", chunks=2, live_revision_id="r1", updated_at=NOW,
 )  # fmt: skip
+EXPLANATION = Explanation(
+    record_id="0a", created_at=NOW, question=Question(text="如何转人工?"), decision=ANSWER.decision,
+    features={"coverage_top": 0.9}, chunk_hashes=("h",), knowledge_version=3,
+    candidates=(FoundChunk(title="手册", source="a.md", heading="", content_hash="h", score=1.0,
+                           keyword=0.5, grams=0.5, vector=None),),
+    writing=Writing(writer="model", text="按“转人工”。", calls=(
+        ModelCall(prompt="answer/zh/1", model="m", prompt_tokens=9, answer_tokens=3,
+                  first_token_ms=1.5, total_ms=2.5),)),
+    timings_ms={"total": 4.0},
+)  # fmt: skip
 LIMITS = RemoteLimits(answer_wait_s=5, health_wait_s=5, breaker_failures=2, upload_bytes_max=1_000)
 
 
@@ -62,14 +81,35 @@ class Parts:
         self.asked: list[object] = []
         self.fails = fails
         self.hold: asyncio.Event | None = None
+        self.aloud: list[str] = []
+        self.ended: list[str] = []
 
     async def answer(self, question: Question) -> Answer:
         self.asked.append(question)
         if self.hold:
-            await self.hold.wait()
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                self.ended.append(question.text)
+                raise
         if self.fails:
             raise self.fails
         return ANSWER
+
+    async def answer_aloud(self, question: Question, show: Callable[[str], None]) -> Answer:
+        for text in self.aloud:
+            show(text)
+        return await self.answer(question)
+
+    async def explain(self, record_id: str, *, replay: bool = False) -> Explanation:
+        if record_id != EXPLANATION.record_id:
+            raise SourceUnknown("no record has that id")
+        return replace(EXPLANATION, replayed=replay)
+
+    async def summarise(
+        self, lines: Sequence[NumberedLine], language: Language, asker: str = ""
+    ) -> Summary:
+        return Summary(wants=Point(lines[0].text, (lines[0].seq,)))
 
     async def alike(self, text: str, others: Sequence[str]) -> list[float]:
         return [float(text == other) for other in others]
@@ -148,6 +188,77 @@ async def test_a_question_and_its_answer_cross_the_socket_whole(serve) -> None:
 
     assert answer == ANSWER
     assert parts.asked == [question]
+
+
+async def test_an_answer_is_told_while_it_is_written(serve) -> None:
+    """What may be shown comes first, in its order, and the answer at the end, whole."""
+    parts, shown = Parts(), list[str]()
+    parts.aloud = ["按“转人工”", "按“转人工”。"]
+    async with serve(parts) as line:
+        answer = await RemoteLibrarian(line).answer_aloud(Question(text="?"), shown.append)
+
+    assert shown == ["按“转人工”", "按“转人工”。"]
+    assert answer == ANSWER
+
+
+@pytest.mark.parametrize("error", [IndexUnavailable("no index"), ModelUnavailable("no model")])
+async def test_what_goes_wrong_while_it_is_told_arrives_as_it_was(serve, error) -> None:
+    """The same error as without the telling, also after something was shown."""
+    parts, shown = Parts(fails=error), list[str]()
+    parts.aloud = ["half"]
+    async with serve(parts) as line:
+        with pytest.raises(type(error), match=str(error)):
+            await RemoteLibrarian(line).answer_aloud(Question(text="?"), shown.append)
+
+    assert shown == ["half"]
+
+
+async def test_who_leaves_ends_the_answering(serve) -> None:
+    """Nobody reads on: the librarian stops, and with it the model that it asks."""
+    parts = Parts()
+    parts.hold = asyncio.Event()
+    parts.aloud = ["half"]
+    async with serve(parts) as line:
+        heard = asyncio.Event()
+        remote = RemoteLibrarian(line)
+        asking = asyncio.create_task(
+            remote.answer_aloud(Question(text="mine"), lambda _: heard.set())
+        )
+        await heard.wait()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        async with asyncio.timeout(5):
+            while not parts.ended:  # noqa: ASYNC110 - another process, in truth
+                await asyncio.sleep(0.01)
+
+    assert parts.ended == ["mine"]
+
+
+async def test_telling_has_the_same_deadline(serve) -> None:
+    """A librarian that hangs in the middle is not waited for longer."""
+    parts = Parts()
+    parts.hold = asyncio.Event()
+    parts.aloud = ["half"]
+    async with serve(parts, limits=RemoteLimits(answer_wait_s=0.2)) as line:
+        with pytest.raises(ModelUnavailable, match=r"in 0\.2 s"):
+            await RemoteLibrarian(line).answer_aloud(Question(text="?"), lambda _: None)
+
+    assert len(parts.asked) == 1
+
+
+async def test_explanations_and_summaries_cross_the_socket(serve) -> None:
+    """Whole, and an unknown record is said to be unknown."""
+    async with serve(Parts()) as line:
+        remote = RemoteLibrarian(line)
+        told = await remote.explain("0a")
+        replayed = await remote.explain("0a", replay=True)
+        summary = await remote.summarise([NumberedLine(7, "customer", "退款")], "zh")
+        with pytest.raises(SourceUnknown):
+            await remote.explain("../sources")
+
+    assert told == EXPLANATION
+    assert replayed.replayed
+    assert summary == Summary(wants=Point("退款", (7,)))
 
 
 async def test_likeness_and_health_cross_the_socket(serve) -> None:

@@ -97,3 +97,45 @@ def test_any_other_number_is_not(said: int, held: int) -> None:
 def test_values_are_found_in_any_text(text: str) -> None:
     """Whatever is written, looking for values ends, and each holds a letter or digit."""
     assert all(any(char.isalnum() for char in value) for value in values(text))
+
+
+@pytest.mark.parametrize(
+    ("said", "held"),
+    [
+        ("three days [1]", "3 days"),
+        ("3天 [1]", "It takes three days."),
+        ("三天 [1]", "It takes 3 days."),
+        ("twenty-four hours [1]", "24 hours"),
+        ("百分之十五 [1]", "a fee of 15 %"),
+        ("On November 1, 2026. [1]", "since 2026-11-01"),
+        ("2026年11月1日 [1]", "since 2026-11-01"),
+        ("Closed on Mondays. [1]", "周一休息"),
+        ("一万二千元 [1]", "12000元"),
+        ("You may march on. [1]", "nothing of the kind"),
+        ("14 days [1]", "Refunds (days): 14"),
+        ("One of the ways is this. [1]", "no number"),
+    ],
+)
+def test_a_number_in_words_is_that_number(said: str, held: str) -> None:
+    """Words and digits, English and Chinese: one value, whoever spelled it how."""
+    assert unsupported(said, [cite(quote=held)], {1: held}) == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "held"),
+    [
+        ("fifteen days [1]", "14 days"),
+        ("十五天 [1]", "14天"),
+        ("两周 [1]", "14 days"),
+        ("14 weeks [1]", "14 days"),
+        ("$14 [1]", "14 EUR"),
+        ("14小时 [1]", "14 days"),
+        ("On December 1. [1]", "since 2026-11-01"),
+        ("Closed on Tuesdays. [1]", "周一休息"),
+        ("one week [1]", "a while"),
+        ("百分之二十 [1]", "15 %"),
+    ],
+)
+def test_an_invented_number_is_not_hidden_in_words(said: str, held: str) -> None:
+    """Spelled out, with another unit, in another month: none of it is in the passage."""
+    assert unsupported(said, [cite(quote=held)], {1: held}) != ()
