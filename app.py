@@ -147,6 +147,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     turns = Turns(
         behind, conversations, parts.answerer or RemoteLibrarian(line), rules=rules,
         limits=TurnLimits(**_values(settings.gateway.turns)),
+        aloud=bool(settings.model.url),
     )  # fmt: skip
     limits = WorkerLimits(**_values(settings.gateway.worker))
     running = RunningTurns(behind, turns, at_once_max=limits.turns_at_once_max)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -25,6 +25,7 @@ from gateway.history import Spoken, asked_and_before
 from gateway.messages import Action, Button
 from gateway.models import Conversation, KnowledgeFloor, Turn
 from gateway.ports import Answerer
+from gateway.showing import Showing, read_aloud, reads_aloud, until_taken
 from gateway.states import State
 from gateway.store import Store, change, insert_once, lock_conversation, touch
 from rag.turns import TurnKind, classify_turn
@@ -72,6 +73,7 @@ class Snapshot:
     contact_id: str
     upto_seq: int
     restarts: int
+    streams: bool  # the customer can watch the answer being written
     question: Question
     earlier: tuple[str, ...]
     declines: int
@@ -103,10 +105,12 @@ class Turns:
         *,
         rules: HandOffRules,
         limits: TurnLimits,
+        aloud: bool = True,
     ) -> None:
         self._store = store
         self._conversations = conversations
         self._answerer = answerer
+        self._aloud = reads_aloud(answerer) if aloud else None
         self._rules = rules
         self._limits = limits
         self.clock = conversations.clock
@@ -121,10 +125,13 @@ class Turns:
     async def go_on(self, snapshot: Snapshot) -> None:
         """Think and speak, once the turn's start is committed."""
         await reach_async("B1")
-        self._show_typing(snapshot)
-        meanwhile = asyncio.create_task(self._keep_alive(snapshot))
+        showing = Showing(self._store, snapshot.contact_id)
+        if snapshot.streams and self._aloud and snapshot.fence > 1:
+            showing.text(self._phrases.say("answer.again", snapshot.question.language or "en"))
+        showing.again()
+        meanwhile = asyncio.create_task(self._keep_alive(snapshot, showing))
         try:
-            reply, answer = await self._think(snapshot)
+            reply, answer = await self._think(snapshot, showing)
         finally:
             meanwhile.cancel()
         await reach_async("B5")
@@ -132,6 +139,7 @@ class Turns:
             lambda session: self._finish(session, snapshot, reply, answer)
         )
         if again:
+            showing.stop()
             self._store.feed.publish(("turns",))
 
     def _start(self, session: Session, turn_id: str) -> Snapshot | None:
@@ -190,16 +198,17 @@ class Turns:
             turn_id=turn.id, fence=turn.attempts + 1, restarts=turn.restarts,
             epoch=conversation.epoch, upto_seq=conversation.customer_seq,
             conversation_id=conversation.id, contact_id=conversation.contact_id,
+            streams=self._conversations.capabilities[conversation.reply_channel].streaming,
             question=Question(
-                text=text, language=talk.language_of(conversation), history=_history(lines)
+                text=text, language=talk.language_of(conversation), history=_history(lines),
+                asker=conversation.contact_id,
             ),
             earlier=tuple(line.text for line in lines if line.author == "customer"),
             declines=_in_a_row(kinds, "decline"), offers=_in_a_row(kinds, "offer"),
         )  # fmt: skip
 
-    async def _keep_alive(self, snapshot: Snapshot) -> None:
-        """While the bot thinks: keep the lease, and show typing again and again, as a screen may
-        begin to listen only after the turn has begun."""
+    async def _keep_alive(self, snapshot: Snapshot, showing: Showing) -> None:
+        """While the bot thinks: keep the lease, and show what there is again and again."""
 
         def extend(session: Session) -> None:
             turn = session.get(Turn, snapshot.turn_id)
@@ -210,7 +219,7 @@ class Turns:
         extended = time.monotonic()
         while True:
             await asyncio.sleep(min(TYPING_EVERY_S, self._limits.heartbeat_s))
-            self._show_typing(snapshot)
+            showing.again()
             if time.monotonic() - extended >= self._limits.heartbeat_s:
                 extended = time.monotonic()
                 await self._unless_down(extend)
@@ -221,17 +230,13 @@ class Turns:
         except DatabaseError as error:  # if it stays so, the lease ends and another takes the turn
             log.warning("lease_not_extended", error=str(error))
 
-    def _show_typing(self, snapshot: Snapshot) -> None:
-        signal = {"type": "typing", "author": "bot"}
-        self._store.feed.publish((f"contact:{snapshot.contact_id}",), signal)
-
-    async def _think(self, snapshot: Snapshot) -> tuple[Reply, Answer | None]:
+    async def _think(self, snapshot: Snapshot, showing: Showing) -> tuple[Reply, Answer | None]:
         """What to say, with no transaction open. A broken bot calls a person."""
         try:
             if why := await self._repeated(snapshot):
                 return Reply("hand_over", why), None
             async with asyncio.timeout(self._limits.answer_wait_s):
-                answer = await self._answerer.answer(snapshot.question)
+                answer = await self._answer(snapshot, showing)
         except Exception as error:
             log.warning("answer_failed", turn=snapshot.turn_id, error=type(error).__name__)
             return Reply("hand_over", HandOver((Signal("failed", type(error).__name__),))), None
@@ -239,6 +244,12 @@ class Turns:
             answer, self._rules, declines=snapshot.declines, offers=snapshot.offers
         )
         return reply, answer
+
+    async def _answer(self, snapshot: Snapshot, showing: Showing) -> Answer:
+        if self._aloud is None or not snapshot.streams:
+            return await self._answerer.answer(snapshot.question)
+        taken = partial(until_taken, self._store, snapshot.conversation_id, snapshot.epoch)
+        return await read_aloud(self._aloud, snapshot.question, showing, taken)
 
     async def _repeated(self, snapshot: Snapshot) -> HandOver | None:
         if len(snapshot.earlier) + 1 < self._rules.repeats_max:

@@ -157,7 +157,7 @@ class StateFrame(Struct, tag="state", kw_only=True):
 
 
 class PartialFrame(Struct, tag="partial", kw_only=True):
-    """What the bot has written so far. Never stored: the item that follows takes its place."""
+    """The bot's text so far, never stored: the item replaces it, an empty text takes it away."""
 
     text: str
 

@@ -137,8 +137,9 @@ class PulledChannel:
 
     name = "web"
     capabilities = Capabilities(
-        text_units_max=40_000, buttons_max=10, markup="markdown", pulled=True
-    )
+        text_units_max=40_000, buttons_max=10, markup="markdown", pulled=True,
+        streaming=True,
+    )  # fmt: skip
 
     def routes(self) -> Sequence[object]:
         return ()
@@ -165,9 +166,11 @@ def customer_message(
 class World:
     """The gateway's parts, wired as the composition root does."""
 
-    def __init__(self, database: Database, clock: TurnedClock) -> None:
+    def __init__(
+        self, database: Database, clock: TurnedClock, answerer: ScriptedAnswerer | None = None
+    ) -> None:
         self.clock = clock
-        self.answerer = ScriptedAnswerer()
+        self.answerer = answerer or ScriptedAnswerer()
         self.inbox = ListInbox()
         self.memory = MemoryChannel()
         self.channels: dict[str, Channel] = {"web": PulledChannel(), "memory": self.memory}

@@ -1,5 +1,7 @@
 """What a model wrote, held against what it was given: the good passes, the bad never does."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +16,11 @@ REFUND = (
     "https://example.com/refunds for the form. The QR-3200X is exchanged in the Berlin shop."
 )
 SHIPPING = "Shipping costs 5 EUR. Orders leave our warehouse on Mondays. `make run` starts it."
-退款 = "退货后14天内退款。请写信至 help@example.com。QR-3200X 可在柏林门店更换，运费5欧元。"
+REFUND_ZH = "退货后14天内退款。请写信至 help@example.com。QR-3200X 可在柏林门店更换，运费5欧元。"
 
 
 def gate(language: Language = "en", question: str = "When is my refund paid?") -> Gate:
-    texts = {"en": (REFUND, SHIPPING), "zh": (退款,)}[language]
+    texts = {"en": (REFUND, SHIPPING), "zh": (REFUND_ZH,)}[language]
     passages = [candidate(text, language=language) for text in texts]
     prompt = answer_prompt(Question(text=question), language, passages)
     return Gate(
@@ -175,7 +177,7 @@ def test_what_is_shown_is_a_beginning_that_passes(parts: list[str], size: int) -
     one = gate()
 
     assert all(text.startswith(now) for now in seen)
-    assert all(later.startswith(now) for now, later in zip(seen, seen[1:], strict=False))
+    assert all(later.startswith(now) for now, later in itertools.pairwise(seen))
     assert all(one.may_show(sentence) for now in seen for sentence in sentences(now))
 
 

@@ -18,7 +18,8 @@ class TandemChat extends HTMLElement {
       anew: () => this.view.clear(),
       state: (state) => this.setState(state),
       typing: (frame) => this.view.typing(frame),
-      partial: (text) => this.view.partial(text),
+      // What is on its way when a person takes over is not shown any more.
+      partial: (text) => this.state.state === "bot" && this.view.partial(text),
       queue: (queue) => this.showQueue(queue),
       sent: (message, seq) => this.sent(message, seq),
       link: (linked) => this.setLink(linked),

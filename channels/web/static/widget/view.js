@@ -177,7 +177,7 @@ class View {
   partial(text) {
     const stay = this.atEnd();
     this.dots.hidden = true;
-    this.draft.hidden = false;
+    this.draft.hidden = !text;
     this.draft.replaceChildren(this.bubble([markup(text, () => null)], { "aria-hidden": "true" }));
     if (stay) this.toEnd();
   }
