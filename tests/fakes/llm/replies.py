@@ -21,8 +21,9 @@ class Reply:
     be; the others happen after `after_chunks` pieces. "cut" resets the connection, "closed" ends
     the body politely but early, "silent" sends nothing more, "endless" never stops, "error" is an
     error inside the stream, "garbled" broken JSON, "bad_utf8" bytes that are no text.
-    `waits_for` holds the first piece back. With `write_bytes` the bytes arrive in such portions,
-    wherever they cut a character. Not streamed, the body itself is cut, held back or broken.
+    `waits_for` holds the first piece back, `halts_for` the one after `after_chunks`. With
+    `write_bytes` the bytes arrive in such portions, wherever they cut a character. Not streamed,
+    the body itself is cut, held back or broken.
     """
 
     text: str | None = ""
@@ -32,6 +33,7 @@ class Reply:
     ending: Ending = "done"
     after_chunks: int = 2
     waits_for: asyncio.Event | None = None
+    halts_for: asyncio.Event | None = None
     write_bytes: int = 0
 
     def within(self, tokens_max: int | None) -> "Reply":

@@ -80,6 +80,8 @@ class Talk:
         for number, piece in enumerate(reply.pieces()):
             if reply.ending != "done" and number == reply.after_chunks:
                 break
+            if reply.halts_for is not None and number == reply.after_chunks:
+                await reply.halts_for.wait()
             await self._delta({"content": piece})
         if reply.ending == "done":
             await self._finish()
