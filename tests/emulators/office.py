@@ -39,6 +39,7 @@ class Office:
             store=self.world.store, ingress=self.world.ingress, clock=self.clock,
             stopping=asyncio.Event(), standing=lambda *_: Standing(),
             files=Files(folder / "attachments"), phrases=phrases(),
+            crossings=self.world.crossings,
         )  # fmt: skip
 
     @asynccontextmanager

@@ -16,6 +16,7 @@ from gateway.history import transcript
 from gateway.messages import InboundMessage
 from gateway.models import Conversation, Delivery, Turn
 from gateway.sending import Claim, End, Parcel
+from gateway.showing import Showing
 from gateway.turns import Snapshot
 from storage.database import Database
 from tests.conftest import TurnedClock
@@ -63,7 +64,8 @@ class Interleaving:
 
     async def _think(self) -> None:
         if self.snapshot:
-            self.thought = await self.world.turns._think(self.snapshot)
+            showing = Showing(self.world.store, self.snapshot.contact_id)
+            self.thought = await self.world.turns._think(self.snapshot, showing)
 
     async def _finish(self) -> None:
         if snapshot := self.snapshot:

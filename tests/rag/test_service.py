@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from rag.client import Breaker, Line, RemoteKnowledge, RemoteLibrarian, RemoteLimits
+from rag.client import Line, RemoteKnowledge, RemoteLibrarian, RemoteLimits
 from rag.errors import IndexUnavailable, ModelUnavailable, SourceUnknown, SourceUnreadable
 from rag.library import Library
 from rag.service import create_service
@@ -378,36 +378,3 @@ async def test_a_librarian_that_hangs_is_left_alone_after_a_few_tries(serve) -> 
         parts.hold.set()
 
     assert len(parts.asked) == 2
-
-
-def test_after_a_pause_exactly_one_caller_may_try_again() -> None:
-    """The others wait for its result; success closes the breaker."""
-    now = [0.0]
-    breaker = Breaker(LIMITS, lambda: now[0])
-    breaker.failed()
-    was_open = breaker.is_open
-    breaker.failed()
-    too_early = breaker.may_probe()
-    now[0] = LIMITS.breaker_wait_s
-    first, second = breaker.may_probe(), breaker.may_probe()
-
-    assert (was_open, breaker.is_open, too_early, first, second) == (
-        False,
-        True,
-        False,
-        True,
-        False,
-    )
-    breaker.succeeded()
-    assert not breaker.is_open
-
-
-def test_failures_far_apart_do_not_open_the_breaker() -> None:
-    """Only failures within the window count."""
-    now = [0.0]
-    breaker = Breaker(LIMITS, lambda: now[0])
-    breaker.failed()
-    now[0] = LIMITS.breaker_window_s + 1
-    breaker.failed()
-
-    assert not breaker.is_open
