@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from channels import Parts
 from channels.email.mailbox import Mailbox, digest_of
-from channels.email.reading import OURS, Headers, Mail, headers_of, read
+from channels.email.reading import HEAD_BYTES_MAX, OURS, Headers, Mail, headers_of, read
 from channels.email.settings import NAME, Settings
 from channels.email.submission import greet, submit
 from channels.email.writing import Envelope, File, compose, message_id
@@ -40,7 +40,6 @@ __all__ = ["NAME", "EmailChannel", "Settings", "build", "probe"]
 TEXT_CHARS_MAX = 50_000
 ATTACHMENTS_BYTES_MAX = 15_000_000  # 20 MB once they are encoded: most servers take 25
 RETRY_WAIT_S_MAX = 60.0
-HEAD_BYTES_MAX = 65_536  # of a stored mail, to find its headers
 
 log = structlog.get_logger()
 

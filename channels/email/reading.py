@@ -23,6 +23,7 @@ from rag.errors import SourceUnreadable
 from rag.html import article
 from storage.text import repair_text
 
+HEAD_BYTES_MAX = 65_536  # in which a mail's headers end
 HEADER_CHARS_MAX = 4_000  # of one header field; the rest of a longer one is not read
 BORDERS_MAX = 2_000  # lines that begin like a border between parts
 PARTS_MAX = 100
@@ -37,6 +38,7 @@ OURS = "tandem."  # how the ids of our own mails begin
 SHORTENED = "shortened"  # the event's header that says: too large, only the mail's headers are here
 ARRIVED = "arrived"
 
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _ID = re.compile(r"<[^<>\s@]{1,200}@[^<>\s@]{1,200}>")
 ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]{1,64}@[^\s<>()\[\],;:\\\"@]{1,189}")
 _AGAIN = re.compile(
@@ -102,8 +104,13 @@ def read(event: RawEvent, *, own_address: str) -> InboundMessage | None:
 
 
 def headers_of(raw: bytes) -> Headers:
-    """The headers of a mail of which `raw` is at least the beginning."""
-    return Mail(raw.split(b"\r\n\r\n", 1)[0] + b"\r\n\r\n").headers
+    """The headers of a mail of which `raw` is at least the beginning. Never raises: taking a mail
+    in, and answering it, must not depend on how it is made."""
+    end = _END_OF_HEADERS.search(raw, 0, HEAD_BYTES_MAX)
+    try:
+        return Mail(raw[: end.end() if end else HEAD_BYTES_MAX]).headers
+    except Exception:  # what cannot be read is set aside when it is parsed, with its reason
+        return Headers()
 
 
 def base_subject(subject: str) -> str:

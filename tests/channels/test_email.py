@@ -124,6 +124,18 @@ async def test_a_mail_that_came_twice_is_one_message(post: Post):
     assert [line.author for line in await post.lines()] == ["customer", "bot"]
 
 
+async def test_a_mail_that_cannot_be_read_holds_up_nobody(post: Post):
+    """It is set aside with its reason, and the next one is answered."""
+    post.open()
+    await post.write(written("\n--" * 3_000, From="eve@example.net"))
+    answer = await post.ask("How long can I return it?")
+    events = await post.until_read(2)
+
+    assert answer.recipients == (CUSTOMER,)
+    assert sorted(event.state for event in events) == ["done", "quarantined"]
+    assert "TooManyParts" in "".join(event.reason or "" for event in events)
+
+
 async def test_a_mail_is_marked_only_once_it_is_stored(post: Post):
     """The store cannot take it at first: it stays unread, and comes again."""
     taken: list[RawEvent] = []

@@ -15,6 +15,7 @@ from channels.email.reading import (
     SHORTENED,
     TEXT_CHARS_MAX,
     TooManyParts,
+    headers_of,
     read,
 )
 from gateway.messages import InboundMessage
@@ -263,6 +264,19 @@ def test_a_giant_header_is_cut_before_anybody_takes_it_apart(field: str):
     read(event(mail), own_address=OURS)
 
     assert len(field) > HEADER_CHARS_MAX
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"", b"\xff\xfe\x00", b"\n--" * 3_000, b"Message-ID\n", b":\n:\n:", b"\r\n\r\n",
+        b'Content-Type: multipart/mixed; boundary="b"\n--b\n' * 500,
+    ],
+    ids=lambda head: repr(head[:20]),
+)  # fmt: skip
+def test_no_mail_can_stop_the_mailbox(head: bytes):
+    """Whatever its headers are, it can be taken in: the next mail is behind it."""
+    assert headers_of(head).message_id == ""
 
 
 @pytest.mark.timeout(20)
