@@ -1,7 +1,7 @@
 """The Bot API as this channel uses it: one request for each call, its failure in our own words."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 from telegram import Bot, BotCommand, LinkPreviewOptions, WebhookInfo
@@ -35,8 +35,14 @@ class Api:
         )
         self.username = ""
 
-    async def close(self) -> None:
-        await self._wire.shutdown()
+    @asynccontextmanager
+    async def connected(self) -> AsyncGenerator[None]:
+        """Connections are kept meanwhile; outside, each call has one of its own."""
+        await self._wire.initialize()
+        try:
+            yield
+        finally:
+            await self._wire.shutdown()
 
     @contextmanager
     def calling(self) -> Generator[None]:

@@ -75,6 +75,10 @@ class TelegramChannel:
 
     async def run(self, receive: Intake) -> None:
         """Take updates in until cancelled. Raises BadToken: rest, then try again."""
+        async with self._api.connected():
+            await self._run(receive)
+
+    async def _run(self, receive: Intake) -> None:
         if self._settings.mode == "polling":
             await self._listener.begin(self.parts.phrases, None)
             await self._listener.poll(receive)
@@ -118,8 +122,3 @@ class TelegramChannel:
 
     async def health(self) -> str:
         return self._condition.said()
-
-    async def close(self) -> None:
-        """Let go of the connections to Telegram, once nothing is on its way any more."""
-        await self.courtesies.done()
-        await self._api.close()

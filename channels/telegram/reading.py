@@ -81,8 +81,10 @@ class Reader:
 
     def declined(self, event: RawEvent) -> Address | None:
         """Where somebody spoke to us in a group although we do not answer in groups."""
+        if self.in_groups:
+            return None
         message = _parsed(event.body).message
-        if self.in_groups or message is None or not _is_shared(message.chat):
+        if message is None or not _is_shared(message.chat):
             return None
         user = message.from_user
         if user is None or user.is_bot:

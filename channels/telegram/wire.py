@@ -5,7 +5,8 @@ any shape, a server's error page, an answer without a result.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -58,24 +59,41 @@ class Wire(BaseRequest):
     Telegram's addresses carry the token."""
 
     def __init__(self, *, read_wait_s: float, tell_date: TellDate) -> None:
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(
-                connect=CONNECT_WAIT_S, read=read_wait_s, write=WRITE_WAIT_S, pool=POOL_WAIT_S
-            ),
-            limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
-        )
         self._read_wait_s = read_wait_s
         self._tell_date = tell_date
+        self._client: httpx.AsyncClient | None = None
+        self._calls = 0
+        self._kept = False
 
     @property
     def read_timeout(self) -> float:
         return self._read_wait_s
 
     async def initialize(self) -> None:
-        """Open from the beginning."""
+        """Connections are kept from now on, until `shutdown`."""
+        self._kept = True
 
     async def shutdown(self) -> None:
-        await self._client.aclose()
+        """End the connections; those of calls that are on their way end with the last of them."""
+        self._kept = False
+        await self._close_unused()
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncGenerator[httpx.AsyncClient]:
+        """The client, for one call."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS_MAX))
+        self._calls += 1
+        try:
+            yield self._client
+        finally:
+            self._calls -= 1
+            await self._close_unused()
+
+    async def _close_unused(self) -> None:
+        if self._client is not None and not self._kept and not self._calls:
+            client, self._client = self._client, None
+            await client.aclose()
 
     async def do_request(
         self,
@@ -96,18 +114,14 @@ class Wire(BaseRequest):
                 left.append(event)
 
         files = request_data.multipart_data if request_data else None
-        request = self._client.build_request(
-            method, url, data=request_data.json_parameters if request_data else None,
-            files=cast("Any", files or None),
-            timeout=self._waits(waits.get("read_timeout"), upload=bool(files)),
-            extensions={"trace": trace},
-        )  # fmt: skip
         try:
-            response = await self._client.send(request, stream=True)
-            try:
+            async with self._lent() as client, client.stream(
+                method, url, data=request_data.json_parameters if request_data else None,
+                files=cast("Any", files or None),
+                timeout=self._waits(waits.get("read_timeout"), upload=bool(files)),
+                extensions={"trace": trace},
+            ) as response:  # fmt: skip
                 body = await _whole(response, is_file=method == "GET")
-            finally:
-                await response.aclose()
         except httpx.HTTPError as error:
             raise (Unclear if left else NotSent)(type(error).__name__) from None
         if (date := _date(response)) is not None:

@@ -1,5 +1,6 @@
 """Our Telegram is honest: it keeps to the documented limits, and refuses in documented words."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -145,6 +146,18 @@ async def test_fetching_and_a_webhook_exclude_each_other(network: Telegram, call
 
     assert answer["error_code"] == 409
     assert "webhook is active" in answer["description"]
+
+
+async def test_of_two_who_fetch_the_first_is_sent_away(network: Telegram, call: Call):
+    """409 for the one that waited, as when two programs use one token."""
+    waiting = asyncio.create_task(call("getUpdates", timeout=20))
+    while not network.called("getUpdates"):  # noqa: ASYNC110 - the call has to be there first
+        await asyncio.sleep(0.005)
+    second = await call("getUpdates", timeout=0)
+    first = await waiting
+
+    assert (first["error_code"], second["ok"]) == (409, True)
+    assert "terminated by other getUpdates request" in first["description"]
 
 
 async def test_a_press_lives_150_seconds(network: Telegram, call: Call, clock: TurnedClock):

@@ -86,7 +86,7 @@ class Site:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            await self.channel.close()
+            await self.channel.courtesies.done()
 
     async def until(self, is_true: Callable[[], Awaitable[object]]) -> None:
         """Wait for what happens beside the conversation."""

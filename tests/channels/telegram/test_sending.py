@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.errors import BadToken
+from gateway.messages import OutboundMessage
 from tests.channels.telegram.conftest import Opened
 from tests.channels.telegram.site import Site
 from tests.fakes.faults import Answer, Cut, Fault, Garbled, Held
@@ -96,7 +97,6 @@ async def test_nobody_at_the_other_end_is_tried_again(opened: Opened, mia: Custo
     error = await site.failure_of_sending("Hello")
 
     assert type(error).__name__ == "Unreachable"
-    await site.channel.close()
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,6 @@ async def test_a_bot_that_starts_with_a_refused_token_asks_for_rest(
     with pytest.raises(BadToken):
         await site.channel.run(site.world.ingress)
     said = await site.channel.health()
-    await site.channel.close()
 
     assert "Telegram refuses the token" in said
 
@@ -282,3 +281,28 @@ async def test_a_start_without_network_waits_and_goes_on(
     await site.settle()
 
     assert len(mia.heard()) == 1
+
+
+async def test_a_text_on_its_way_when_we_stop_still_arrives(
+    opened: Opened, telegram: Telegram, mia: Customer
+):
+    """Fetching has ended and its connections are let go: the last call ends its own."""
+    site = await opened(online=False)
+    mia.write("Hello")
+    held = Held(asyncio.Event())
+    async with site.online():
+        await site.settle()
+        site.clock.turn(seconds=3)
+        telegram.faults.plan("sendMessage", held)
+        sending = asyncio.create_task(
+            site.channel.send(site.place(mia.id), OutboundMessage(text="Bye."))
+        )
+
+        async def is_there() -> bool:
+            return mia.heard()[-1] == "Bye."
+
+        await site.until(is_there)
+    held.released.set()
+    receipt = await sending
+
+    assert receipt.external_ids == ("3",)
