@@ -59,14 +59,15 @@ def test_a_channel_without_buttons_gets_numbered_lines() -> None:
 
 
 def test_sources_become_lines_where_the_far_end_cannot_show_them() -> None:
-    """A pulled channel keeps citations as data; any other gets them as text."""
+    """A channel that shows them itself keeps citations as data; any other gets them as text."""
     message = OutboundMessage(text="30 days [1].", citations=(CITATION,))
     [plain] = fit(message, Capabilities(text_units_max=500))
     [pulled] = fit(message, Capabilities(text_units_max=500, pulled=True))
+    [shown] = fit(message, Capabilities(text_units_max=500, sources=True))
 
     assert plain.text.endswith("[1] Returns https://a.example/r")
-    assert pulled.citations == (CITATION,)
-    assert pulled.text == "30 days [1]."
+    assert pulled.citations == shown.citations == (CITATION,)
+    assert pulled.text == shown.text == "30 days [1]."
 
 
 def test_buttons_go_with_the_last_part_only() -> None:
