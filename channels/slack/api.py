@@ -135,7 +135,8 @@ class Api:
         )
 
     async def _note_sent(self, _session: object, _context: object, _params: object) -> None:
-        self._sent.get().bytes_left = True
+        if (sent := self._sent.get(None)) is not None:  # else a call of a Bolt listener's client
+            sent.bytes_left = True
 
     def _compare_clocks(self, headers: Mapping[str, str]) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from channels.slack.door import BODY_BYTES_MAX, Seal
+from channels.slack.door import BODY_BYTES_MAX, RETRY_S, Seal
 from storage.database import Database, DatabaseLimits
 from tests.channels.slack.shop import Shop, open_shop
 from tests.conftest import TurnedClock
@@ -204,11 +204,11 @@ async def test_what_cannot_be_stored_is_not_acknowledged(busy: Shop):
     holder = sqlite3.connect(busy.database.url.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     await busy.acts.say(ana, "How long?")
-    refused = busy.slack.events.parcels[0].status
+    refused = (busy.slack.events.parcels[0].status, busy.slack.events.retry_after)
     holder.execute("ROLLBACK")
     holder.close()
     await busy.slack.events.retry()
     await busy.settle()
 
-    assert refused == 503
+    assert refused == (503, str(RETRY_S))
     assert await busy.heard() == ["How long?"]

@@ -1,5 +1,7 @@
 """What was said while no events came."""
 
+import asyncio
+
 from tests.channels.slack.shop import Shop
 from tests.fakes.faults import Answer
 from tests.fakes.slack import refused
@@ -30,6 +32,24 @@ async def test_an_outage_loses_nothing_and_doubles_nothing(shop: Shop):
     assert sorted(await shop.heard()) == sorted([
         "How long?", "how long?", "Are you there?", "And for books?", "I need it today", "Hello?",
     ])  # fmt: skip
+
+
+async def test_a_start_reads_back_what_was_said_before_it(shop: Shop):
+    """The server was down longer than Slack tries; running again is all it takes."""
+    ana = shop.acts.person("Ana")
+    await shop.say(ana, "How long?")
+    shop.slack.events.is_dropping = True
+    await shop.acts.say(ana, "Are you there?")
+    shop.slack.events.is_dropping = False
+    running = asyncio.create_task(shop.channel.run(shop.world.ingress))
+    async with asyncio.timeout(10):
+        while len(await shop.heard()) < 2:
+            await shop.settle()
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert await shop.heard() == ["How long?", "Are you there?"]
+    assert await shop.channel.health() == "ok"
 
 
 async def test_an_event_that_comes_after_all_changes_nothing(shop: Shop):

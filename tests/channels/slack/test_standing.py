@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextvars import Context
 from datetime import timedelta
 
 import pytest
@@ -144,6 +145,20 @@ async def test_a_stored_event_reaches_who_listens_on_the_one_app(shop: Shop):
     assert await shop.channel.dispatch(event(reaction="eyes"))
     assert heard == ["eyes"]
     assert [call.method for call in shop.slack.calls] == ["chat.postMessage"]
+
+
+async def test_a_listener_s_client_shares_our_connections(shop: Shop):
+    """It posts over the session that our own calls opened, in a task of its own."""
+    place = shop.acts.channel("desk")
+
+    async def listen(client):
+        await client.chat_postMessage(channel=place.id, text="seen")
+
+    shop.channel.app.event("reaction_added")(listen)
+    await shop.channel.look_around(shop.world.ingress)
+    await asyncio.create_task(shop.channel.dispatch(event(reaction="eyes")), context=Context())
+
+    assert [one["text"] for one in place.messages] == ["seen"]
 
 
 async def test_a_listener_that_fails_is_seen(shop: Shop):

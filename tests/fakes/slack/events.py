@@ -69,6 +69,7 @@ class Events:
     held: list[Parcel] = field(default_factory=list[Parcel])
     parcels: list[Parcel] = field(default_factory=list[Parcel])
     lines: "Lines | None" = None
+    retry_after: str | None = None  # of the newest answer
     _session: aiohttp.ClientSession | None = None
 
     # What happens in the workspace
@@ -174,6 +175,7 @@ class Events:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S))
         try:
             async with self._session.post(url, data=body, headers=headers) as answer:
+                self.retry_after = answer.headers.get("Retry-After")
                 return answer.status, await answer.text()
         except (aiohttp.ClientError, TimeoutError):
             return 0, ""
