@@ -141,8 +141,8 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     doors = Entrances(channels)
     conversations = Conversations(parts.clock, phrases, cases, capabilities, doors)
     rules = HandOffRules(**_values(settings.gateway.handoff))
-    links = Links(conversations, **_values(settings.gateway.identity))
-    crossings = Crossings(conversations, links)
+    links = Links(conversations)
+    crossings = Crossings(conversations, links, **_values(settings.gateway.identity))
     router = Router(conversations, crossings, words=_words(folders), rules=rules)
     turns = Turns(
         behind, conversations, parts.answerer or RemoteLibrarian(line), rules=rules,

@@ -115,16 +115,13 @@ class Cases:
         that owner is left, or the one that has waited longer. With itself: only its person changed.
         """
         cases_sql.give_to(session, gone.id, kept.contact_id)
-        moving = cases_sql.open_case(session, gone.id) if gone.id != kept.id else None
-        if moving is None:
-            return
-        staying = cases_sql.open_case(session, kept.id)
-        if staying is not None:
-            ranked = sorted((staying, moving), key=lambda one: _claim_to(one, kept))
-            self._end_joined(session, ranked[1])
-            moving = ranked[0]
-        moving.conversation_id = kept.id
-        self._place(session, moving, kept)
+        both = (cases_sql.open_case(session, one) for one in {gone.id, kept.id})
+        cases = sorted(filter(None, both), key=lambda one: _claim_to(one, kept))
+        for case in cases[1:]:
+            self._end_joined(session, case)
+        for case in cases[:1]:
+            case.conversation_id = kept.id
+            self._place(session, case, kept)
 
     def parted(self, session: Session, whole: Conversation, part: Conversation) -> None:
         """`part` was taken out of `whole`, and the person who had it went along."""
@@ -172,9 +169,9 @@ class Cases:
         ).as_data()
 
 
-def _claim_to(case: Case, conversation: Conversation) -> tuple[bool, datetime]:
+def _claim_to(case: Case, conversation: Conversation) -> tuple[bool, datetime, int]:
     """The first of two open cases by this is the one that stays."""
-    return case.owner != conversation.owner, case.opened_at
+    return case.owner != conversation.owner, case.opened_at, case.number or 0
 
 
 def _signals(case: Case) -> tuple[Signal, ...]:

@@ -4,6 +4,7 @@ Joining and parting change whose conversation it is, so they need the same right
 somebody has it, only they and admins may.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,6 +122,12 @@ def accounts(session: Session, contact_id: str) -> list[Account]:
         for one in own
         for link in [links.get(one.id)]
     ]  # fmt: skip
+
+
+def numbering(session: Session, contact_id: str) -> str:
+    """A word that changes whenever a person's lines may have got other numbers."""
+    own = (f"{one.id}:{one.numbering}" for one in accounts_of(session, contact_id))
+    return hashlib.sha256(" ".join(own).encode()).hexdigest()[:16]
 
 
 def _links(session: Session, identity_ids: Sequence[str]) -> dict[str, Link]:

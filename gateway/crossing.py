@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
@@ -11,10 +12,10 @@ from sqlmodel import Session, col, select
 
 from gateway.contacts import Person
 from gateway.conversations import Conversations, Draft, Written, language_of, reply_address
-from gateway.links import CannotJoin, Links, Why
+from gateway.links import CannotJoin, Links, Proof, Why
 from gateway.messages import Address, InboundMessage
-from gateway.models import Conversation, Identity, Link, LinkCode
-from gateway.store import insert
+from gateway.models import Conversation, Identity, Link, LinkCode, VerifiedEmail
+from gateway.store import insert, insert_once
 from rag.types import Language
 
 CODE_VALID = timedelta(minutes=10)
@@ -32,11 +33,20 @@ class Arrival:
     from_place: Address | None = None
 
 
+def may_join_by_email(email: str, domains: Collection[str]) -> bool:
+    """Whether a verified e-mail is one of ours to judge by: never a public provider's."""
+    _, _, domain = email.rpartition("@")
+    return bool(domain) and domain in domains
+
+
 class Crossings:
     """Makes links to other channels, and lets their readers in. In the caller's transaction."""
 
-    def __init__(self, conversations: Conversations, links: Links) -> None:
+    def __init__(
+        self, conversations: Conversations, links: Links, *, email_domains: Collection[str] = ()
+    ) -> None:
         self.links = links
+        self._domains = frozenset(domain.lower() for domain in email_domains)
         self._conversations = conversations
         self._entrances = conversations.entrances
         self._clock = conversations.clock
@@ -95,22 +105,38 @@ class Crossings:
             return Arrival("spent", person)
         if asker.contact_id == person.id:
             return Arrival("same", person)
-        place = self.links.place_of(session, asker.contact_id)
+        return self._joined(session, asker.contact_id, person, "deep_link")
+
+    def by_email(self, session: Session, person: Person) -> Arrival:
+        """Join the account that had this verified e-mail first, inside the allowed domains."""
+        email = person.new_email
+        if not may_join_by_email(email, self._domains):
+            return Arrival("same", person)
+        row = {"email": email, "identity_id": person.identity_id, "created_at": self._clock()}
+        if insert_once(session, VerifiedEmail, row):
+            return Arrival("same", person)
+        first = session.get_one(Identity, session.get_one(VerifiedEmail, email).identity_id)
+        if first.contact_id == person.id:
+            return Arrival("same", person)
+        return self._joined(session, first.contact_id, person, "verified_email")
+
+    def _joined(self, session: Session, kept_id: str, person: Person, proof: Proof) -> Arrival:
+        place = self.links.place_of(session, kept_id)
         try:
-            why = Why("deep_link", "customer")
-            link = self.links.join(session, asker.contact_id, person.id, why)
+            link = self.links.join(session, kept_id, person.id, Why(proof, "customer"))
         except CannotJoin:
             return Arrival("refused", person)
-        return Arrival("joined", replace(person, id=asker.contact_id), link, place)
+        return Arrival("joined", replace(person, id=kept_id), link, place)
 
     def arrive(
         self, session: Session, arrival: Arrival, here: Address, language: Language
     ) -> tuple[Conversation, Written]:
         """Go on `here`, and say so: the border in the transcript, shown in both places."""
         talk = self._conversations.reach(session, arrival.person, here, language)
-        return talk, self._greet(session, talk, arrival)
+        return talk, self.greet(session, talk, arrival)
 
-    def _greet(self, session: Session, talk: Conversation, arrival: Arrival) -> Written:
+    def greet(self, session: Session, talk: Conversation, arrival: Arrival) -> Written:
+        """Say where the customer is now what became of it, and where they were."""
         language = language_of(talk)
         if arrival.link is not None:
             self.links.note_joined(session, talk, arrival.link)
@@ -120,9 +146,8 @@ class Crossings:
             f"identity.{key}", language, minutes=MINUTES,
             here=self.links.called(here, language), there=self.links.called(there, language),
         )  # fmt: skip
-        mark = "joined" if arrival.outcome == "joined" else None
         also = (there,) if there != here else ()
-        return self._conversations.say(session, talk, Draft(text=text, mark=mark), also=also)
+        return self._conversations.say(session, talk, Draft(text=text), also=also)
 
 
 def _digest(code: str) -> bytes:

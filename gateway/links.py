@@ -5,15 +5,14 @@ verified, or an agent who says why. Names never do. Every link can be undone, wh
 history again (`joining.py`).
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import audit
-from gateway.contacts import Person
 from gateway.conversations import Conversations, Draft, language_of, reply_address
 from gateway.errors import GatewayError
 from gateway.history import newest
@@ -25,9 +24,8 @@ from gateway.models import (
     Identity,
     Link,
     LinkedAccount,
-    VerifiedEmail,
 )
-from gateway.store import insert_once, touch
+from gateway.store import touch
 from rag.types import Language
 from storage.ids import new_id
 
@@ -63,42 +61,16 @@ def clash(some: Sequence[Identity], others: Sequence[Identity]) -> bool:
     )
 
 
-def may_join_by_email(email: str, domains: Collection[str]) -> bool:
-    """Whether a verified e-mail is one of ours to judge by: never a public provider's."""
-    _, _, domain = email.rpartition("@")
-    return bool(domain) and domain in domains
-
-
 class Links:
     """Joins accounts, and undoes it. Each verb runs in the caller's transaction."""
 
-    def __init__(
-        self, conversations: Conversations, *, email_domains: Collection[str] = ()
-    ) -> None:
+    def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
         self._joining = Joining(conversations)
         self._clock = conversations.clock
         self._phrases = conversations.phrases
-        self._domains = frozenset(domain.lower() for domain in email_domains)
 
     # Joining
-
-    def by_email(self, session: Session, person: Person) -> Person:
-        """Join the account that had this verified e-mail first, inside the allowed domains."""
-        email = person.new_email
-        if not may_join_by_email(email, self._domains):
-            return person
-        row = {"email": email, "identity_id": person.identity_id, "created_at": self._clock()}
-        if insert_once(session, VerifiedEmail, row):
-            return person
-        first = session.get_one(Identity, session.get_one(VerifiedEmail, email).identity_id)
-        if first.contact_id == person.id:
-            return person
-        try:
-            self.merge(session, first.contact_id, person.id, Why("verified_email", "customer"))
-        except CannotJoin:
-            return person
-        return replace(person, id=first.contact_id)
 
     def merge(self, session: Session, kept_id: str, gone_id: str, why: Why) -> Link:
         """Join two contacts and tell both what happened. Raises CannotJoin."""
@@ -114,8 +86,7 @@ class Links:
             places = {"here": self.called(here, language), "there": self.called(there, language)}
             text = self._phrases.say("identity.merged", language, **places)
             other = there if reply_address(talk) == here else here
-            draft = Draft(text=text, mark="joined")
-            self._conversations.say(session, talk, draft, also=(other,))
+            self._conversations.say(session, talk, Draft(text=text), also=(other,))
         return link
 
     def place_of(self, session: Session, contact_id: str) -> Address | None:

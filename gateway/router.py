@@ -106,10 +106,12 @@ class Router:
         person = contact_of(session, inbound.address, inbound.sender, self._clock())
         if inbound.code:
             return self._arrive(session, inbound, person)
-        if person.new_email:
-            person = self._crossings.links.by_email(session, person)
+        arrival = self._crossings.by_email(session, person) if person.new_email else None
+        person = arrival.person if arrival else person
         language = spoken_language(inbound, person.language)
         conversation = self._conversations.reach(session, person, inbound.address, language)
+        if arrival and arrival.link:
+            self._crossings.greet(session, conversation, arrival)
         if (language := spoken_language(inbound, conversation.language)) != conversation.language:
             conversation.language = language
         inbound = _chosen_by_number(session, conversation, inbound)

@@ -170,9 +170,11 @@ class Earlier(Struct, kw_only=True):
 
 
 class Thread(Struct, kw_only=True):
-    """A conversation on an agent's screen. `epoch` and `newest_seq` are the view to act with."""
+    """A conversation on an agent's screen. `epoch` and `newest_seq` are the view to act with. With
+    another `numbering` than before, every line may have another number."""
 
     id: str
+    numbering: str
     state: str
     owner: str | None
     owner_name: str | None

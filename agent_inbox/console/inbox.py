@@ -30,7 +30,7 @@ from agent_inbox.console.parts import ConsoleParts, as_cursor, as_token
 from agent_inbox.console.problems import Problem, problem_of
 from agent_inbox.desk import Unknown, View
 from agent_inbox.models import Case
-from agent_inbox.people import FOUND_MAX, accounts
+from agent_inbox.people import FOUND_MAX, accounts, numbering
 from agent_inbox.store import Cursor, Row
 from gateway import history
 from gateway.errors import StaleEpoch, StaleView
@@ -103,7 +103,7 @@ def load_thread(session: Session, conversation_id: str) -> Thread:
     before = case.number if case and shows_case else None
     earlier = inbox_sql.earlier_cases(session, found.contact_id, before=before)
     return Thread(
-        id=found.id, state=found.state, owner=found.owner,
+        id=found.id, numbering=numbering(session, contact.id), state=found.state, owner=found.owner,
         owner_name=inbox_sql.names_of(session, [found.owner]).get(found.owner or ""),
         epoch=found.epoch, newest_seq=found.next_seq - 1,
         first_seq=shown[0].seq if shown else 0, language=found.language,

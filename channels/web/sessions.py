@@ -98,7 +98,7 @@ class Sessions:
             verified=True, email=host.email,
         )  # fmt: skip
         person = contact_of(session, self._place(""), sender, self._clock())
-        return self._crossings.links.by_email(session, person) if person.new_email else person
+        return self._crossings.by_email(session, person).person if person.new_email else person
 
     def _join(self, session: Session, vouched: Person, visitor_id: str) -> None:
         me = self._person(session, visitor_id, None)

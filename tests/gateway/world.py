@@ -178,8 +178,8 @@ class World:
         capabilities = {name: channel.capabilities for name, channel in self.channels.items()}
         entrances = Entrances(self.channels)
         self.conversations = Conversations(clock, phrases(), self.inbox, capabilities, entrances)
-        self.links = Links(self.conversations, email_domains=("example.com",))
-        self.crossings = Crossings(self.conversations, self.links)
+        self.links = Links(self.conversations)
+        self.crossings = Crossings(self.conversations, self.links, email_domains=("example.com",))
         rules = HandOffRules()
         self.router = Router(self.conversations, self.crossings, words=words(), rules=rules)
         self.turns = Turns(

@@ -70,6 +70,9 @@ export class ThreadView {
 
   /** The conversation as the server says it is now. An older answer that comes late is dropped. */
   take(data) {
+    if (data.id !== this.id) return this.goTo(data.id);
+    const anew = this.data !== null && data.numbering !== this.data.numbering;
+    if (anew) this.begin();
     if (this.data && (data.epoch < this.data.epoch || data.newest_seq < this.data.newest_seq)) return;
     const first = this.data === null;
     const atEnd = first || this.isAtEnd();
@@ -84,6 +87,20 @@ export class ThreadView {
     if (atEnd) this.toEnd();
     else if (grew) this.newLines.hidden = false;
     if (grew) fill(this.typingLine);
+  }
+
+  /** Accounts were joined or parted: every line may have another number. */
+  begin() {
+    this.data = null;
+    this.lines.clear();
+    this.complete = false;
+  }
+
+  /** The person's talk goes on in another conversation; what was typed goes along. */
+  goTo(id) {
+    this.composer.keep();
+    this.composer.drafts.set(id, this.composer.drafts.get(this.id));
+    location.hash = `#/inbox/${this.inbox.which}/${id}`;
   }
 
   put(line) {
