@@ -17,7 +17,7 @@ import structlog
 
 from rag import models, store
 from rag.calibrate import Verdict
-from rag.decide import reasons_of, why_not
+from rag.decide import faults_of, reasons_of, taken_back, why_not
 from rag.errors import ModelUnavailable, SourceUnknown
 from rag.explain import differences, explanation_of, record_of
 from rag.extract import NOTHING, Draft, Extractive
@@ -29,7 +29,6 @@ from rag.turns import classify_turn
 from rag.types import (
     Action,
     Answer,
-    Candidate,
     Decision,
     Explanation,
     Language,
@@ -41,7 +40,6 @@ from rag.types import (
     Writing,
 )
 from rag.types import Verdict as AnswerVerdict
-from rag.values import unsupported
 from rag.writer import ModelWriter, Show, Turn, Written
 from storage.database import Database, DatabaseError
 from storage.ids import new_id, utc_now
@@ -259,12 +257,12 @@ class Librarian:
         if inquiry.turn is not None and self.writer is not None:
             decision = await self._widened(inquiry, decision, self.writer)
             if decision.action == "answer":
-                written = await self._written(inquiry, inquiry.found, self.writer)
+                written = await self._written(inquiry, inquiry.found, decision, self.writer)
                 inquiry.faults = written.faults
                 if written.outcome == "written":
                     return _Outcome(decision, written.draft, writer="model")
                 if written.outcome == "not_in_passages":
-                    return _Outcome(_taken_back(decision, Reason.NOT_IN_PASSAGES))
+                    return _Outcome(taken_back(decision, Reason.NOT_IN_PASSAGES))
         return await asyncio.to_thread(self._without_model, inquiry, inquiry.found, decision)
 
     def _decide(self, found: Found) -> Decision:
@@ -311,13 +309,24 @@ class Librarian:
         inquiry.found = found
         return replace(decision, reasons=(*decision.reasons, reason))
 
-    async def _written(self, inquiry: _Inquiry, found: Found, writer: ModelWriter) -> Written:
+    async def _written(
+        self, inquiry: _Inquiry, found: Found, decision: Decision, writer: ModelWriter
+    ) -> Written:
         """What the model writes; held back if a passage was withdrawn meanwhile."""
-        candidates = found.evidence.candidates[:_PASSAGES_MAX]
         question, turn = inquiry.question, inquiry.turn or writer.begin(inquiry.question.asker)
-        written = await writer.write(
-            turn, question, inquiry.language, candidates, show=inquiry.show
-        )
+        candidates = found.evidence.candidates[:_PASSAGES_MAX]
+        first = candidates[0].language
+        candidates = tuple(one for one in candidates if one.language == first)
+        if Reason.OTHER_LANGUAGE in decision.reasons or first != inquiry.language:
+            asked = inquiry.translated or inquiry.asked
+            draft = await asyncio.to_thread(self._extractive.write, asked, candidates)
+            if not draft.text:
+                return Written(outcome="held_back")
+            written = await writer.translate_quote(turn, draft, inquiry.language, candidates)
+        else:
+            written = await writer.write(
+                turn, question, inquiry.language, candidates, show=inquiry.show
+            )
         if written.outcome != "written":
             return written
         cited = {citation.source for citation in written.draft.citations}
@@ -335,16 +344,16 @@ class Librarian:
             decision = replace(decision, action="suggest")
         if decision.action == "answer":
             draft = self._extractive.write(inquiry.asked, candidates[:_PASSAGES_MAX])
-            if draft.text and not _faults(draft, candidates[:_PASSAGES_MAX]):
+            if draft.text and not faults_of(draft, candidates[:_PASSAGES_MAX]):
                 return _Outcome(decision, draft, writer="quoted")
-            return _Outcome(_taken_back(decision, Reason.VALUE_CHECK))
+            return _Outcome(taken_back(decision, Reason.VALUE_CHECK))
         if decision.action == "suggest":
             # In the other language even the same question is another one.
             asked = "" if is_other else inquiry.asked
             offered = suggestions(asked, candidates, inquiry.language)
             if offered:
                 return _Outcome(decision, suggestions=offered)
-            return _Outcome(_taken_back(decision, why_not(found.evidence)))
+            return _Outcome(taken_back(decision, why_not(found.evidence)))
         return _Outcome(decision)
 
     def _decision(self, verdict: Verdict, reasons: tuple[Reason, ...]) -> Decision:
@@ -378,17 +387,3 @@ class Librarian:
         task = asyncio.create_task(work)
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
-
-
-def _taken_back(decision: Decision, reason: Reason) -> Decision:
-    """A decision to answer or offer that writing could not keep."""
-    return replace(decision, action="decline", reasons=(reason, *decision.reasons[1:]))
-
-
-def _faults(draft: Draft, candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    """What the draft says and no cited passage holds."""
-    passages: dict[int, str] = {}
-    for citation in draft.citations:
-        held = [one.text for one in candidates if one.source == citation.source]
-        passages[citation.n] = next((text for text in held if citation.quote in text), "")
-    return unsupported(draft.text, draft.citations, passages)

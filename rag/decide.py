@@ -1,8 +1,13 @@
-"""Why a question is answered, offered for or declined: the reasons of a verdict. Pure."""
+"""Why a question is answered, offered for or declined, and what takes a decision back. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rag.calibrate import Verdict
+from rag.extract import Draft
 from rag.retrieve import Found
-from rag.types import Evidence, Reason
+from rag.types import Candidate, Decision, Evidence, Reason
+from rag.values import unsupported
 
 # Below this share of the question's terms nothing in the base is about it.
 _TOPIC_KNOWN_MIN = 0.35
@@ -38,3 +43,17 @@ def why_not(evidence: Evidence) -> Reason:
     if lacks_the_rare and seen["coverage_top"] >= _LOOK_ALIKE_COVERAGE_MIN:
         return Reason.LOOK_ALIKE
     return Reason.NO_PASSAGE
+
+
+def taken_back(decision: Decision, reason: Reason) -> Decision:
+    """A decision to answer or offer that writing could not keep."""
+    return replace(decision, action="decline", reasons=(reason, *decision.reasons[1:]))
+
+
+def faults_of(draft: Draft, candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    """What the draft says and no cited passage holds."""
+    passages: dict[int, str] = {}
+    for citation in draft.citations:
+        held = [one.text for one in candidates if one.source == citation.source]
+        passages[citation.n] = next((text for text in held if citation.quote in text), "")
+    return unsupported(draft.text, draft.citations, passages)

@@ -25,7 +25,8 @@ from rag.types import Language
 from rag.values import unheld, without_marks
 
 ANSWER_CHARS_MAX = 4_000
-_SUPPORT_MIN = 0.5  # of a sentence's terms that passages, headings or question must hold
+_SUPPORT_MIN = 0.5  # of a sentence's terms that passages or question must hold
+_OWN_SUPPORT_MIN = 0.34  # of them that the passages alone must hold: nobody is answered by an echo
 _TOLD_MIN = 0.3  # the same of a summary, which uses words of its own
 _SUPPORTED_TERMS = 3  # shorter sentences are joints such as "Do this:"
 _LEAK_WORDS, _LEAK_CHARS = 8, 14  # of our rules in a row, in English and in Chinese
@@ -58,6 +59,7 @@ _PROMISE = re.compile(
     r"forward|pass|escalate|investigate|inform|notify|arrange|process|update|send|refund|cancel)\b|"
     r"\b(?:i|we)(?:['’]ve| have)? (?:just |already )?(?:checked|forwarded|escalated|cancelled|"
     r"canceled|refunded|updated|notified|informed|arranged|passed|sent|processed|looked into)\b|"
+    r"\bi(?:['’]ve| have) (?:just |already |now )?[a-z]+(?:ed|n|t|de)\b|"
     r"\blet me (?:check|look|find out|see)\b|\bplease (?:hold|wait) (?:on )?while i\b|"
     r"(?:我们?|本人|客服)(?:这就|马上|稍后|立即|现在|会|将|先|来|去|帮您|为您|已经?|正在){1,3}"
     r"[^。！？，]{0,8}(?:核实|查询|查一下|查看|确认|跟进|反馈|转告|转达|联系您|回复您|通知您|"
@@ -94,7 +96,7 @@ class Gate:
     passages: Mapping[int, str]
     question: str
     language: Language
-    translated: bool = False  # the passages are in another language than the answer
+    translated: bool = False  # a quote put into another language: its words cannot be compared
 
     def faults(self, text: str) -> tuple[Fault, ...]:
         """Every reason why `text` must not be sent; none means that it may."""
@@ -136,12 +138,16 @@ class Gate:
 
     def _faults_of_sentence(self, sentence: str, cited: set[int]) -> set[Fault]:
         bare = without_marks(sentence)
-        known = f"{self._sources(cited)}\n{self.question}"
-        if _strange_names(bare, known, self.language):
-            return {Fault.UNSUPPORTED}
-        if self.translated or _support(bare, known) >= _SUPPORT_MIN:
-            return set()
-        return {Fault.UNSUPPORTED}
+        sources = self._sources(cited)
+        known = f"{sources}\n{self.question}"
+        is_told = not _strange_names(bare, known, self.language) and (
+            self.translated
+            or (
+                _support(bare, sources) >= _OWN_SUPPORT_MIN
+                and _support(bare, known) >= _SUPPORT_MIN
+            )
+        )
+        return set() if is_told else {Fault.UNSUPPORTED}
 
     def _sources(self, cited: set[int]) -> str:
         return "\n".join(shown_to_model(self.passages[n]) for n in sorted(cited))
@@ -175,14 +181,14 @@ class Rolling:
     """Shows an answer while it is being written, sentence by sentence, as far as it passes.
 
     A sentence is looked at when something follows it, and nothing is shown after the first that
-    does not pass: not even for a moment.
+    does not pass: not even for a moment. One without a source waits for one that has.
     """
 
     def __init__(self, gate: Gate, show: Callable[[str], None]) -> None:
         self._gate = gate
         self._show = show
         self._text = ""
-        self._seen = 0
+        self._seen = self._shown_to = 0
         self._held = False
         self.shown = ""
 
@@ -192,7 +198,7 @@ class Rolling:
         self._held = self._held or len(self._text) > ANSWER_CHARS_MAX
         if self._held or NOT_IN_PASSAGES.startswith(self._text.strip()[: len(NOT_IN_PASSAGES)]):
             return
-        before = self._seen
+        before, shown_to = self.shown, self._shown_to
         for end in _END.finditer(self._text, self._seen):
             # What follows may be a mark that belongs to the sentence.
             rest = self._text[end.end() :].lstrip()
@@ -201,9 +207,11 @@ class Rolling:
             if not self._gate.may_show(self._text[self._seen : end.end()]):
                 self._held = True
                 break
+            if _MARK.search(self._text[self._seen : end.end()]):
+                shown_to = end.end()
             self._seen = end.end()
-        if self._seen > before:
-            self.shown = self._text[: self._seen].rstrip()
+        self._shown_to, self.shown = shown_to, self._text[:shown_to].rstrip()
+        if self.shown != before:
             self._show(self.shown)
 
 

@@ -37,6 +37,7 @@ Outcome = Literal["written", "not_in_passages", "held_back", "unavailable"]
 _ASIDE = ModelLimits(
     answer_tokens_max=200, first_token_wait_s=5.0, idle_wait_s=3.0, total_wait_s=8.0
 )  # of restating and translating: a help, not worth a long wait
+_LENGTH_MIN, _LENGTH_MAX = 0.15, 6.0  # of a translation; Chinese takes a third of the characters
 _QUESTION_CHARS_MAX = 400  # of a restated or translated one
 
 
@@ -101,7 +102,6 @@ class ModelWriter:
             passages={n: _known(one) for n, one in enumerate(used, 1)},
             question=question.text,
             language=language,
-            translated=any(one.language != language for one in used),
         )
         rolling = Rolling(gate, show) if show else None
         text = await self._whole(turn, prompt, self.limits, rolling.take if rolling else None)
@@ -113,6 +113,28 @@ class ModelWriter:
         if faults:
             return Written(outcome="held_back", faults=tuple(map(str, faults)))
         return Written(outcome="written", draft=_draft(text.strip(), used))
+
+    async def translate_quote(
+        self, turn: Turn, draft: Draft, language: Language, candidates: Sequence[Candidate]
+    ) -> Written:
+        """A quoted answer in the customer's language: the same marks, values and addresses, about
+        the same length. Nobody's question is in the prompt, so nobody's can steer it."""
+        prompt = prompts.quote_prompt(draft.text, language)
+        text = await self._whole(turn, prompt, self.limits)
+        if text is None:
+            return Written(outcome="unavailable")
+        sources = {one.n: _cited(one, candidates) for one in draft.citations}
+        gate = Gate(
+            prompt=prompt, passages=sources, question="", language=language, translated=True
+        )
+        faults = list(map(str, await asyncio.to_thread(gate.faults, text)))
+        if sorted(cited_in_order(text)) != sorted(one.n for one in draft.citations):
+            faults.append("marks")
+        if not _LENGTH_MIN <= len(text) / max(len(draft.text), 1) <= _LENGTH_MAX:
+            faults.append("length")
+        if faults:
+            return Written(outcome="held_back", faults=tuple(faults))
+        return Written(outcome="written", draft=Draft(text.strip(), draft.citations))
 
     async def summarise(
         self, turn: Turn, lines: Sequence[NumberedLine], language: Language
@@ -189,6 +211,13 @@ def _call(prompt: Prompt, use: ModelUse | None, failure: str, took_ms: float) ->
 def _known(candidate: Candidate) -> str:
     """A passage with all that stood above it, as the model was shown it."""
     return f"{prompts.heading(candidate)}\n{candidate.text}\n{candidate.url or ''}"
+
+
+def _cited(citation: Citation, candidates: Sequence[Candidate]) -> str:
+    """The passage that a citation quotes."""
+    holders = (one for one in candidates if citation.quote in one.text)
+    found = next((one for one in holders if one.source == citation.source), None)
+    return _known(found) if found else citation.quote
 
 
 def _draft(text: str, used: Sequence[Candidate]) -> Draft:

@@ -17,7 +17,7 @@ from rag.tokens import estimate_tokens
 from rag.types import Candidate, Language, NumberedLine, Question, Turn
 from storage.text import without_hidden
 
-Purpose = Literal["answer", "restate", "translate", "brief"]
+Purpose = Literal["answer", "restate", "translate", "quote", "brief"]
 
 PROMPT_TOKENS_MAX = 12_000
 QUESTION_CHARS_MAX = 8_000  # the beginning of a longer one is left out
@@ -99,6 +99,15 @@ def translate_prompt(text: str, language: Language, target: Language) -> Prompt:
     system = words["system"].format(mark=fence.mark, target=_TARGETS[language][target])
     user = words["user"].format(question=fence.around(text[-QUESTION_CHARS_MAX // 4 :]))
     return _prompt("translate", language, (system, user), fence.mark)
+
+
+def quote_prompt(text: str, target: Language) -> Prompt:
+    """A quote with its marks, to be put into the customer's language. Neither their question nor
+    the talk is in it."""
+    words, fence = _words(target)["quote"], Fence(new_mark())
+    system = words["system"].format(mark=fence.mark, target=_TARGETS[target][target])
+    user = words["user"].format(text=fence.around(text[:QUESTION_CHARS_MAX]))
+    return _prompt("quote", target, (system, user), fence.mark)
 
 
 def brief_prompt(lines: Sequence[NumberedLine], language: Language) -> Prompt:
