@@ -3,15 +3,25 @@ its absence is a failure."""
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
-# Taken out of the environment: a Tandem that a test starts refuses variables it does not know.
-REQUIRED = frozenset(filter(None, os.environ.pop("TANDEM_REQUIRE", "").split(",")))
+
+def _told(name: str, default: str = "") -> str:
+    """What the environment says, under a name that a Tandem started by a test does not know: it
+    refuses variables of its own that are no settings. Processes of a parallel run inherit it."""
+    if (value := os.environ.pop(f"TANDEM_{name}", None)) is not None:
+        os.environ[f"TESTS_{name}"] = value
+    return os.environ.get(f"TESTS_{name}", default)
+
+
+REQUIRED = frozenset(filter(None, _told("REQUIRE").split(",")))
 # How much the slow proofs do: the suite runs a short version, `make nightly` the whole.
-COPIED_EVENTS = int(os.environ.pop("TANDEM_TEST_COPIED_EVENTS", "60"))
-_POSTGRES = os.environ.pop("TANDEM_TEST_POSTGRES", "")
+COPIED_EVENTS = int(_told("TEST_COPIED_EVENTS", "60"))
+_POSTGRES = _told("TEST_POSTGRES")
 
 
 def need(name: str, found: bool, how: str) -> None:
@@ -27,7 +37,21 @@ def postgres_url() -> str:
     """The address of a PostgreSQL database that tests may empty."""
     how = "set TANDEM_TEST_POSTGRES to a database that tests may empty"
     need("postgresql", bool(_POSTGRES), how)
-    return _POSTGRES
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    return _database_of(worker) if worker else _POSTGRES
+
+
+@cache
+def _database_of(worker: str) -> str:
+    """A database for each process of a parallel run: they empty it at their own times."""
+    given = make_url(_POSTGRES)
+    own = f"{given.database}_{worker}"
+    engine = create_engine(given, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{own}" WITH (FORCE)'))
+        connection.execute(text(f'CREATE DATABASE "{own}"'))
+    engine.dispose()
+    return given.set(database=own).render_as_string(hide_password=False)
 
 
 def chromium() -> str:
