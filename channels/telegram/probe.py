@@ -10,11 +10,9 @@ async def ask(settings: Settings) -> str:
     """Who the bot is, and whether messages can come in the way that is set. Raises ChannelError."""
     condition = Condition(utc_now)
     api = Api(settings, condition)
-    try:
+    async with api.connected():
         await api.learn_name()
         webhook = await api.webhook()
-    finally:
-        await api.close()
     if settings.mode == "polling" and webhook.url:
         return f"@{api.username} has a webhook, which the next start takes off to fetch instead"
     if webhook.last_error_message:

@@ -61,7 +61,8 @@ class Site:
         self.parts = Parts(
             store=self.world.store, ingress=self._door, clock=clock,
             stopping=asyncio.Event(), standing=lambda *_: Standing(), files=self.files,
-            phrases=phrases(), public_url=settings.pop("public_url", ""),
+            phrases=phrases(), crossings=self.world.crossings,
+            public_url=settings.pop("public_url", ""),
         )  # fmt: skip
         given: dict[str, Any] = {
             "token": TOKEN, "api_url": url, "retry_wait_s": PROMPT_S, "retry_wait_s_max": PROMPT_S
