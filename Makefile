@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 BIN := .venv/bin
 ARGS ?=
+# Processes that run the tests: each may start servers and load a model.
+WORKERS ?= 2
 
 export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -33,7 +35,7 @@ check: .venv/.packages-dev  # Check style, types and import rules.
 	$(BIN)/lint-imports
 
 test: .venv/.packages-dev  # Run the tests; what this machine lacks is skipped with its reason.
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 emulators: tests/emulators/node_modules/.package-lock.json  # Install what some tests want beside Python; needs npm.
 
