@@ -18,6 +18,7 @@ def measure(*, floor: tuple[float, ...], again: float, **more: Any) -> Measure:
 
 
 @pytest.mark.process
+@pytest.mark.timeout(300)  # seven servers start one after the other
 def test_a_quick_run_gives_every_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Each row has product, floor and floor again; a run that lost something would have raised."""
     file = tmp_path / "figures.json"
