@@ -5,23 +5,61 @@ listen late, and it is taken away when somebody else speaks or the bot begins an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
 
 from gateway.errors import StaleEpoch
+from gateway.messages import Address
 from gateway.models import Conversation
-from gateway.ports import Aloud, Answerer
+from gateway.ports import Aloud, Answerer, Channel, Types
 from gateway.store import Store
 from rag.types import Answer, Question
 
+log = structlog.get_logger()
+
 WATCH_EVERY_S = 2.0  # a look without a hint, in case one was lost
+TYPING_AGAIN_S = 4.0  # networks show it for some five seconds
+TYPING_WAIT_S = 3.0
+TYPING_AT_ONCE_MAX = 50
+
+
+class Typing:
+    """Tells networks of others that the bot is at work. A courtesy: what fails is forgotten, and
+    beyond so many at once it is left out."""
+
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
+        self._channels = channels
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def show(self, address: Address) -> None:
+        channel = self._channels.get(address.channel)
+        if not isinstance(channel, Types) or len(self._tasks) >= TYPING_AT_ONCE_MAX:
+            return
+        task = asyncio.create_task(_type(channel, address))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _type(channel: Types, address: Address) -> None:
+    try:
+        async with asyncio.timeout(TYPING_WAIT_S):
+            await channel.typing(address)
+    except Exception as error:
+        log.debug("typing_failed", channel=address.channel, error=type(error).__name__)
 
 
 class Showing:
-    """One turn's view on the customer's screens."""
+    """One turn's view on the customer's screens: ours by the feed, others' by `typing`."""
 
-    def __init__(self, store: Store, contact_id: str) -> None:
+    def __init__(
+        self, store: Store, contact_id: str, typing: Callable[[], None] = lambda: None
+    ) -> None:
         self._store = store
         self._topic = f"contact:{contact_id}"
+        self._typing = typing
+        self._typed_at = float("-inf")
         self._text = ""
         self._is_over = False
 
@@ -31,6 +69,10 @@ class Showing:
             self._publish({"type": "partial", "text": self._text})
         elif not self._is_over:
             self._publish({"type": "typing", "author": "bot"})
+        now = time.monotonic()
+        if not self._is_over and now - self._typed_at >= TYPING_AGAIN_S:
+            self._typed_at = now
+            self._typing()
 
     def text(self, text: str) -> None:
         """The text so far, in place of what was shown."""

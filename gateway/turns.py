@@ -22,10 +22,10 @@ from gateway import conversations as talk
 from gateway.conversations import BOT, SYSTEM, Conversations, Draft
 from gateway.handoff import HandOffRules, HandOver, Reply, Signal, Told, after_answer, before_answer
 from gateway.history import Spoken, asked_and_before
-from gateway.messages import Action, Button
+from gateway.messages import Action, Address, Button
 from gateway.models import Conversation, KnowledgeFloor, Turn
 from gateway.ports import Answerer
-from gateway.showing import Showing, read_aloud, reads_aloud, until_taken
+from gateway.showing import Showing, Typing, read_aloud, reads_aloud, until_taken
 from gateway.states import State
 from gateway.store import Store, change, insert_once, lock_conversation, touch
 from rag.turns import TurnKind, classify_turn
@@ -71,6 +71,7 @@ class Snapshot:
     epoch: int
     conversation_id: str
     contact_id: str
+    address: Address
     upto_seq: int
     restarts: int
     streams: bool  # the customer can watch the answer being written
@@ -105,6 +106,7 @@ class Turns:
         *,
         rules: HandOffRules,
         limits: TurnLimits,
+        typing: Typing,
         aloud: bool = True,
     ) -> None:
         self._store = store
@@ -113,6 +115,7 @@ class Turns:
         self._aloud = reads_aloud(answerer) if aloud else None
         self._rules = rules
         self._limits = limits
+        self._typing = typing
         self.clock = conversations.clock
         self._phrases = conversations.phrases
 
@@ -125,7 +128,8 @@ class Turns:
     async def go_on(self, snapshot: Snapshot) -> None:
         """Think and speak, once the turn's start is committed."""
         await reach_async("B1")
-        showing = Showing(self._store, snapshot.contact_id)
+        types = partial(self._typing.show, snapshot.address)
+        showing = Showing(self._store, snapshot.contact_id, types)
         if snapshot.streams and self._aloud and snapshot.fence > 1:
             showing.text(self._phrases.say("answer.again", snapshot.question.language or "en"))
         showing.again()
@@ -198,6 +202,7 @@ class Turns:
             turn_id=turn.id, fence=turn.attempts + 1, restarts=turn.restarts,
             epoch=conversation.epoch, upto_seq=conversation.customer_seq,
             conversation_id=conversation.id, contact_id=conversation.contact_id,
+            address=talk.reply_address(conversation),
             streams=self._conversations.capabilities[conversation.reply_channel].streaming,
             question=Question(
                 text=text, language=talk.language_of(conversation), history=_history(lines),

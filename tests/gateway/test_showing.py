@@ -7,7 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from channels.memory import MemoryChannel
+from gateway.errors import Unreachable
 from gateway.feed import Signal
+from gateway.messages import Address
+from gateway.showing import TYPING_AT_ONCE_MAX, Typing
 from rag.errors import ModelUnavailable
 from rag.types import Answer, Question
 from storage.database import Database
@@ -189,3 +193,58 @@ async def test_a_channel_that_cannot_stream_gets_the_answer_alone(
 
     assert screen.partials == []
     assert [item.author for item in await world.seen()] == ["customer", "bot"]
+
+
+async def test_a_network_of_others_shows_that_the_bot_is_at_work(world: World) -> None:
+    """Somebody who waits on another network sees typing before the answer."""
+    world.shows_typing["memory"] = world.memory
+    world.answerer.gate.clear()
+    await world.ingress.store(world.memory.event_of(chat="c1", text="How long?"))
+    working = asyncio.create_task(world.worker.run())
+    async with asyncio.timeout(20):
+        while not world.memory.sent:  # noqa: ASYNC110 - nobody tells that it was typed
+            await asyncio.sleep(0.01)
+    world.answerer.gate.set()
+    working.cancel()
+    await world.worker.close(within_s=5)
+    await world.worker.settle()
+
+    assert [(one.verb, one.address.chat) for one in world.memory.sent] == [
+        ("typing", "c1"), ("send", "c1"),
+    ]  # fmt: skip
+
+
+async def test_a_network_that_cannot_show_typing_spoils_nothing(world: World) -> None:
+    """The courtesy fails: the answer comes."""
+    world.shows_typing["memory"] = broken = MemoryChannel()
+    broken.fail_next(Unreachable("down"))
+    await world.ingress.store(world.memory.event_of(chat="c1", text="How long?"))
+    await world.worker.settle()
+
+    assert len(world.memory.texts()) == 1
+    assert broken.failed == 1
+
+
+async def test_typing_beyond_the_limit_is_left_out() -> None:
+    """So many at once are shown; the next one is not."""
+    slow = SlowToType()
+    typing = Typing({"memory": slow})
+    for n in range(TYPING_AT_ONCE_MAX + 1):
+        typing.show(Address(channel="memory", account="main", chat=f"c{n}"))
+    await asyncio.sleep(0)
+    slow.go_on.set()
+
+    assert slow.asked == TYPING_AT_ONCE_MAX
+
+
+class SlowToType(MemoryChannel):
+    """A network that does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.go_on = asyncio.Event()
+
+    async def typing(self, address: Address) -> None:
+        self.asked += 1
+        await self.go_on.wait()
