@@ -54,6 +54,7 @@ FIGURES = [
     ("admin-and-team.md", "72 h", "72 小时", "agent_inbox.auth.INVITATION_VALID", 3 * DAY),
     ("agents-console.md", "8 h", "8 小时", "agent_inbox.auth.SESSION_IDLE_MAX", DAY / 3),
     ("agents-console.md", "7 d", "7 天", "agent_inbox.auth.SESSION_AGE_MAX", 7 * DAY),
+    ("web-chat.md", "10 min", "10 分钟", "gateway.crossing.CODE_VALID", 600),
     ("talk-to-a-person.md", "third", "第三次", "gateway.handoff.repeats_max", 3),
     ("talk-to-a-person.md", "twice", "两次", "gateway.handoff.declines_max", 2),
 ]
@@ -350,7 +351,7 @@ def test_the_manual_names_the_buttons_as_they_are(language: str):
 CONSOLE_LABELS = {
     "agents-console.md": (
         "list.queue", "list.mine", "list.all", "do.claim", "do.take_over", "do.release",
-        "write.send", "write.save_note",
+        "write.send", "write.save_note", "people.join", "people.undo",
     ),
     "hand-back-and-resolve.md": ("do.hand_back", "do.release", "do.resolve", "list.all"),
     "documents.md": ("nav.knowledge", "know.remove", "rev.live"),
