@@ -246,7 +246,8 @@ class Conversations:
         failed = any(signal.name == "failed" for signal in why.signals)
         key = "notice.handed_over_failed" if failed else "notice.handed_over"
         known = {one.channel for one in accounts_of(session, conversation.contact_id)}
-        buttons: tuple[Action, ...] = ("bot", *self.entrances.buttons(known))
+        shared = bool(conversation.thread_key)  # a link is for one person's eyes
+        buttons: tuple[Action, ...] = ("bot", *(() if shared else self.entrances.buttons(known)))
         self.move(session, conversation, Move.ASK, actor, say=(key, {"place": place}),
                   detail=as_words(why), buttons=buttons)  # fmt: skip
 

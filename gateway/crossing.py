@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from gateway.contacts import Person
 from gateway.conversations import Conversations, Draft, Written, language_of, reply_address
+from gateway.history import newest
 from gateway.links import CannotJoin, Links, Proof, Why
-from gateway.messages import Address, InboundMessage
+from gateway.messages import Action, Address, InboundMessage
 from gateway.models import Conversation, Identity, Link, LinkCode, VerifiedEmail
 from gateway.store import insert, insert_once
 from rag.types import Language
 
 CODE_VALID = timedelta(minutes=10)
+CODE_CHARS = 32
 CODES_OPEN_MAX = 5  # of one account; the oldest stops working
 MINUTES = CODE_VALID // timedelta(minutes=1)
 
@@ -27,7 +28,7 @@ MINUTES = CODE_VALID // timedelta(minutes=1)
 class Arrival:
     """What became of a code: whose talk goes on, and where it did until now."""
 
-    outcome: Literal["joined", "same", "spent", "refused"]
+    outcome: Literal["joined", "same", "spent", "refused", "asked", "apart"]
     person: Person
     link: Link | None = None
     from_place: Address | None = None
@@ -52,6 +53,10 @@ class Crossings:
         self._clock = conversations.clock
         self._phrases = conversations.phrases
 
+    def is_code(self, text: str) -> bool:
+        """Whether a link's parameter is one of ours: others count visitors of an advertisement."""
+        return len(text) == CODE_CHARS
+
     def wanted(self, inbound: InboundMessage) -> str | None:
         """The channel that a customer wants to go on in, if this message says so."""
         return self._entrances.wanted(inbound)
@@ -60,8 +65,9 @@ class Crossings:
         """Tell the customer the link to `channel`, good once and for ten minutes."""
         language = language_of(conversation)
         named = {"channel": self._phrases.channel(channel, language)}
-        code = secrets.token_urlsafe(24)  # 192 bits, in 32 characters that any link can carry
-        link = self._entrances.address(channel, code)
+        code = secrets.token_urlsafe(CODE_CHARS * 3 // 4)  # 192 bits, that any link can carry
+        # A link is for one person: where others read along, anybody could follow it.
+        link = None if conversation.thread_key else self._entrances.address(channel, code)
         asker = conversation.reply_identity
         if link is None or asker is None:
             text = self._phrases.say("identity.no_way", language, **named)
@@ -88,24 +94,61 @@ class Crossings:
             "created_at": now, "expires_at": now + CODE_VALID,
         })  # fmt: skip
 
-    def redeem(self, session: Session, code: str, channel: str, person: Person) -> Arrival:
-        """`person` followed a link to `channel`: join them with who asked for it."""
+    def redeem(
+        self, session: Session, code: str, channel: str, person: Person, *, sure: bool = False
+    ) -> Arrival:
+        """`person` followed a link to `channel`: join them with who asked for it. Who has a talk of
+        their own here is asked first, unless they are `sure`: a stranger may have sent the link."""
         now = self._clock()
-        used = session.connection().execute(
-            update(LinkCode)
+        found = session.exec(
+            select(LinkCode)
             .where(
-                col(LinkCode.code_hash) == _digest(code), col(LinkCode.channel) == channel,
-                col(LinkCode.used_at).is_(None), col(LinkCode.expires_at) > now,
+                LinkCode.code_hash == _digest(code), LinkCode.channel == channel,
+                col(LinkCode.used_at).is_(None), LinkCode.expires_at > now,
             )
-            .values(used_at=now, used_by=person.identity_id)
-            .returning(col(LinkCode.identity_id))
+            .with_for_update()
         ).first()  # fmt: skip
-        asker = session.get(Identity, used.identity_id) if used else None
-        if asker is None:
+        if found is None:
             return Arrival("spent", person)
+        own = newest(session, person.id, "")
+        found.used_by = person.identity_id
+        asks = not sure and own is not None and own.customer_seq > 0
+        found.used_at = None if asks else now
+        session.add(found)
+        session.flush()
+        return Arrival("asked", person) if asks else self._followed(session, found, person)
+
+    def _followed(self, session: Session, code: LinkCode, person: Person) -> Arrival:
+        asker = session.get_one(Identity, code.identity_id)
         if asker.contact_id == person.id:
             return Arrival("same", person)
         return self._joined(session, asker.contact_id, person, "deep_link")
+
+    def confirm(self, session: Session, inbound: InboundMessage, talk: Conversation) -> bool:
+        """Whether a press of yes or no was the answer to our asking; then it is done."""
+        now, identity_id = self._clock(), talk.reply_identity
+        if inbound.action not in ("yes", "no") or identity_id is None:
+            return False
+        asked = session.exec(
+            select(LinkCode)
+            .where(
+                LinkCode.used_by == identity_id, col(LinkCode.used_at).is_(None),
+                LinkCode.expires_at > now,
+            )
+            .with_for_update()
+        ).first()  # fmt: skip
+        if asked is None:
+            return False
+        asked.used_at = now
+        session.add(asked)
+        session.flush()
+        language = language_of(talk)
+        person = Person(talk.contact_id, language, identity_id)
+        arrival = Arrival("apart", person)
+        if inbound.action == "yes":
+            arrival = self._followed(session, asked, person)
+        self.arrive(session, arrival, inbound.address, language)
+        return True
 
     def by_email(self, session: Session, person: Person) -> Arrival:
         """Join the account that had this verified e-mail first, inside the allowed domains."""
@@ -146,8 +189,10 @@ class Crossings:
             f"identity.{key}", language, minutes=MINUTES,
             here=self.links.called(here, language), there=self.links.called(there, language),
         )  # fmt: skip
+        choices: tuple[Action, ...] = ("yes", "no") if arrival.outcome == "asked" else ()
+        buttons = tuple(self._phrases.button(action, language) for action in choices)
         also = (there,) if there != here else ()
-        return self._conversations.say(session, talk, Draft(text=text), also=also)
+        return self._conversations.say(session, talk, Draft(text=text, buttons=buttons), also=also)
 
 
 def _digest(code: str) -> bytes:

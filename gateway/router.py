@@ -104,7 +104,7 @@ class Router:
         if known := self.known(session, inbound) or self._joined(session, inbound):
             return known
         person = contact_of(session, inbound.address, inbound.sender, self._clock())
-        if inbound.code:
+        if self._crossings.is_code(inbound.code):
             return self._arrive(session, inbound, person)
         arrival = self._crossings.by_email(session, person) if person.new_email else None
         person = arrival.person if arrival else person
@@ -214,6 +214,8 @@ class Router:
         """Let people have what is theirs; whether the bot is to answer."""
         if channel := self._crossings.wanted(inbound):
             self._crossings.show_way(session, conversation, channel)
+            return False
+        if self._crossings.confirm(session, inbound, conversation):
             return False
         if conversation.state == State.WAITING and inbound.action == "bot":
             self._conversations.hand_back(session, conversation, CUSTOMER)

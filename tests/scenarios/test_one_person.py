@@ -112,6 +112,7 @@ async def test_an_undone_link_parts_what_was_said(world: World) -> None:
     await world.ask("From the website")
     await push(world, chat="c1", text="From elsewhere, before")
     await push(world, chat="c1", code=await a_link(world))
+    await push(world, chat="c1", action="yes")
     await push(world, chat="c1", text="From elsewhere, since")
     await world.ask("From the website again")
     await undo_newest(world)
@@ -133,7 +134,7 @@ async def test_a_link_works_once_for_ten_minutes_in_its_own_channel(world: World
     await push(world, chat="c1", code=used)
     world.memory.sent.clear()
     await push(world, chat="c2", code=used)
-    await push(world, chat="c3", code="made-up")
+    await push(world, chat="c3", code="made-up-" * 4)
     await world.store.write(lambda s: _aim(s, elsewhere, "other"))
     await push(world, chat="c4", code=elsewhere)
     world.clock.turn(minutes=10)
@@ -181,6 +182,7 @@ async def test_two_accounts_that_a_channel_vouches_for_stay_two_people(world: Wo
     await push(world, chat="c1", text="I am one", verified=True)
     await world.ask("On the website")
     await push(world, chat="c1", code=await a_link(world), verified=True)
+    await push(world, chat="c1", action="yes", verified=True)
     code = await a_link(world)
     await push(world, chat="c2", code=code, verified=True)
 
@@ -262,6 +264,7 @@ async def test_parted_while_a_person_has_it_nobody_who_waits_is_lost(world: Worl
     """The person goes along with where the customer wrote last; the other side waits on."""
     await push(world, chat="c1", text="Elsewhere first")
     await push(world, chat="c1", code=await a_link(world))
+    await push(world, chat="c1", action="yes")
     await push(world, chat="c1", text="/human")
     await world.act(lambda s, c: world.conversations.claim(s, c, ANA), "c1")
     await world.write_in("And on the website")
@@ -331,3 +334,57 @@ async def test_a_repeat_of_the_arriving_message_changes_nothing(world: World) ->
         lambda s: s.exec(select(Contact).where(col(Contact.joined_into).is_(None))).all()
     )
     assert len(people) == 1
+
+
+async def test_who_has_a_talk_of_their_own_is_asked_before_it_is_shared(world: World) -> None:
+    """A stranger may have sent the link: nothing is joined before yes, or after no."""
+    await push(world, chat="c1", text="My own words")
+    code = await a_link(world)
+    await push(world, chat="c1", code=code)
+    asked = world.memory.sent[-1].message
+    before = await person(world, "c1") != await person(world, "v1")
+    await push(world, chat="c1", action="no")
+    await push(world, chat="c1", code=code)
+
+    assert asked is not None
+    assert [button.action for button in asked.buttons] == ["yes", "no"]
+    assert before
+    apart, spent = world.memory.texts()[-2:]
+    assert apart == "Nothing was connected. Go on writing here."
+    assert spent.startswith("This link was used before")
+    assert "My own words" not in await talk_of(world, "v1")
+
+
+async def test_yes_joins_and_the_press_is_in_the_talk_once(world: World) -> None:
+    """What was written on both sides is one talk, which goes on here."""
+    await push(world, chat="c1", text="My own words")
+    await push(world, chat="c1", code=await a_link(world))
+    await push(world, chat="c1", action="yes")
+    await push(world, chat="c1", text="Since then")
+
+    talk = await talk_of(world, "v1")
+    assert [text for text in talk if text in ("My own words", "Yes", "Since then")] == [
+        "My own words", "Yes", "Since then",
+    ]  # fmt: skip
+    assert world.memory.texts()[-1].startswith("Within 30 days")
+
+
+async def test_an_advertisements_link_is_no_code(world: World) -> None:
+    """Another parameter than ours is ignored, and the message counts."""
+    await push(world, chat="c1", text="Hello there", code="spring-sale")
+
+    assert world.memory.texts() == ["Within 30 days [1].\n\n[1] Returns"]
+
+
+async def test_no_link_is_told_where_others_read_along(world: World) -> None:
+    """In a shared place anybody could follow it: it is neither offered nor told."""
+    world.channels["telegram"] = telegram = MemoryChannel(name="telegram")
+    world.conversations.capabilities["telegram"] = telegram.capabilities  # pyright: ignore[reportIndexIssue]
+    telegram.door = "https://t.example/bot"
+    await push(world, chat="group", thread="t1", text="/telegram", **{"from": "u1"})
+    await push(world, chat="group", thread="t1", text="/human", **{"from": "u1"})
+
+    assert world.memory.texts()[0] == "I cannot take you to Telegram from here."
+    notice = world.memory.sent[-1].message
+    assert notice is not None
+    assert [button.action for button in notice.buttons] == ["bot"]
