@@ -30,6 +30,7 @@ from agent_inbox.desk import Cases, Desk
 from agent_inbox.models import Agent
 from agent_inbox.people import People
 from agent_inbox.ports import KnowledgeBase
+from agent_inbox.summaries import Summaries
 from config.folders import Folders
 from config.settings import Section, Settings
 from config.sources import Mistake, SettingsError, mistakes_of, origin_of
@@ -253,6 +254,8 @@ async def run(gateway: Gateway) -> AsyncGenerator[None]:
     # On SQLite this process is alone (the lock says so): every lease is a dead one's.
     await gateway.worker.reclaim(everything=store.database.is_sqlite)
     forever = {"worker": gateway.worker.run, "outbox": gateway.outbox.run}
+    if gateway.settings.model.url:
+        forever["summaries"] = Summaries(gateway.store, RemoteLibrarian(gateway.line)).run
     tasks = [asyncio.create_task(_keep(name, part)) for name, part in forever.items()]
     tasks += [
         asyncio.create_task(keep_fetching(channel, gateway.ingress, RestLimits()))
@@ -298,6 +301,7 @@ def _console_routes(gateway: Gateway) -> Sequence[Any]:
         knowledge=gateway.knowledge,
         clock=gateway.clock,
         stopping=gateway.stopping,
+        librarian=RemoteLibrarian(gateway.line),
         settings=ConsoleSettings(
             public_url=settings.server.public_url,
             trusted_proxies=settings.server.trusted_proxies,
@@ -309,8 +313,9 @@ def _console_routes(gateway: Gateway) -> Sequence[Any]:
 def _health_routes(gateway: Gateway) -> Sequence[Any]:
     async def librarian() -> str:
         found = await gateway.line.health()
-        troubles = {"index": found.index, "embedder": found.embedder}
-        said = "; ".join(f"{part}: {what}" for part, what in troubles.items() if what != "ok")
+        troubles = {"index": found.index, "embedder": found.embedder, "model": found.model}
+        fine = ("ok", "none")
+        said = "; ".join(f"{part}: {what}" for part, what in troubles.items() if what not in fine)
         return said or ("ok" if found.ready else "not ready")
 
     reports = {

@@ -122,6 +122,20 @@ def _add_questions(tandem: typer.Typer) -> None:
         run(context.obj, text, json=json)
 
     @tandem.command()
+    def explain(
+        context: typer.Context,
+        name: Annotated[str, typer.Argument(help="The id of a message of the bot, or a record's.")],
+        replay: Annotated[
+            bool, typer.Option("--replay", help="Ask again with today's documents and compare.")
+        ] = False,
+        json: Json = False,
+    ) -> None:
+        """Say why the bot said that: evidence, decision, passages, model, time."""
+        from commands.explanation import explain as run
+
+        run(context.obj, name, replay=replay, json=json)
+
+    @tandem.command()
     def chat(context: typer.Context) -> None:
         """Talk to the bot in the terminal, as on the web chat. An empty line ends it."""
         from commands.questions import chat as run

@@ -7,7 +7,16 @@ from sqlmodel import Session
 
 from agent_inbox.models import Case
 from gateway.models import Message
-from rag.types import RevisionStatus, SourceDetail, SourceSummary, Upload
+from rag.types import (
+    Explanation,
+    Language,
+    NumberedLine,
+    RevisionStatus,
+    SourceDetail,
+    SourceSummary,
+    Summary,
+    Upload,
+)
 
 
 class KnowledgeBase(Protocol):
@@ -27,6 +36,20 @@ class KnowledgeBase(Protocol):
 
     def retire(self, source_id: str) -> Awaitable[None]:
         """Answers never cite it again from the moment this returns."""
+        ...
+
+
+class Librarian(Protocol):
+    """Who can say why an answer was given, and sum a talk up. Raises RagError's leaves."""
+
+    def explain(self, record_id: str, *, replay: bool = False) -> Awaitable[Explanation]:
+        """The record of an answer; with `replay` what today's documents would change in it."""
+        ...
+
+    def summarise(
+        self, lines: Sequence[NumberedLine], language: Language, asker: str = ""
+    ) -> Awaitable[Summary]:
+        """A talk in three lines; empty where there is no model, or nothing that can be proven."""
         ...
 
 

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from litestar import Litestar, Request, Response, get, post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from sqlmodel import Session
 
 from agent_inbox.auth import AuthError, NewAgent, add_agent, list_agents
 from agent_inbox.console.team import welcome_path
 from agent_inbox.models import Agent
 from app import Gateway, refuse
+from gateway.models import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +56,23 @@ def admin_app(gateway: Gateway, status: Status) -> Litestar:
     async def add(data: JSONBody[NewAgent]) -> Member:
         return await store.write(lambda session: add_member(session, data, gateway.clock()))
 
+    @get("/messages/{message_id:str}/record")
+    async def record(message_id: FromPath[str]) -> dict[str, str]:
+        """The record behind a line; empty where there is none."""
+        return {"record_id": await store.read(lambda session: record_of(session, message_id))}
+
     return Litestar(
-        [tell, agents, add],
+        [tell, agents, add, record],
         openapi_config=None,
         logging_config=None,
         exception_handlers={AuthError: _taken, Exception: refuse},
     )
+
+
+def record_of(session: Session, message_id: str) -> str:
+    """The record of the answer that a message is; "" for every other id."""
+    message = session.get(Message, message_id)
+    return (message.record_id or "") if message else ""
 
 
 def members(session: Session) -> list[Member]:

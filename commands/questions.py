@@ -46,6 +46,7 @@ def ask(file: Path | None, text: str, *, json: bool) -> None:
     decision = answer.decision
     why = ", ".join(decision.reasons)
     hint(f"{decision.action}, p {decision.p:.2f} (answers from {decision.t_answer:.2f}): {why}")
+    hint(f"tandem explain {answer.record_id} says more.")
 
 
 def chat(file: Path | None) -> None:

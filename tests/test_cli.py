@@ -90,6 +90,30 @@ def test_documents_are_taken_in_once_and_asked_without_a_server(
     assert "45 days" in answer["text"]
 
 
+def test_an_answer_can_be_explained_and_asked_again(
+    variables: dict[str, str], documents: Path
+) -> None:
+    """By its record's id: why it came out so, and what a changed document would change in it."""
+    tandem(variables, "kb", "add", str(documents))
+    asked = tandem(variables, "ask", "How long can I return it?")
+    record = asked.stderr.partition("tandem explain ")[2].split()[0]
+    told = tandem(variables, "explain", record)
+    as_json = tandem(variables, "explain", record, "--json")
+    (documents / "returns.md").write_text("# Returns\n\n## How long?\n\nWithin 45 days.\n")
+    tandem(variables, "kb", "add", str(documents))
+    again = tandem(variables, "explain", record, "--replay")
+    unknown = tandem(variables, "explain", "0" * 32)
+
+    assert told.returncode == 0, told.stderr
+    assert "answers from" in told.stdout
+    assert "Written by  quoted" in told.stdout
+    assert "coverage_top" in told.stdout
+    assert json.loads(as_json.stdout)["question"]["text"] == "How long can I return it?"
+    assert "passage gone" in again.stdout
+    assert "45 days" in again.stdout.partition("Today:")[2]
+    assert (unknown.returncode, "no record" in unknown.stderr) == (1, True)
+
+
 def test_a_document_can_be_listed_shown_checked_and_removed(
     variables: dict[str, str], documents: Path
 ) -> None:

@@ -13,7 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Scope
 
 from agent_inbox.auth import Passwords, first_run_token
-from agent_inbox.console import access, documents, inbox, live, pages, team
+from agent_inbox.console import access, documents, explanations, inbox, live, pages, team
 from agent_inbox.console.bodies import BODY_BYTES_MAX
 from agent_inbox.console.guard import Guard, SignedIn, check_policies
 from agent_inbox.console.parts import ConsoleParts
@@ -21,7 +21,7 @@ from agent_inbox.console.problems import refuse
 from agent_inbox.console.team import welcome_path
 from agent_inbox.desk import Desk
 from agent_inbox.people import People
-from agent_inbox.ports import KnowledgeBase
+from agent_inbox.ports import KnowledgeBase, Librarian
 from gateway.ports import Clock
 from gateway.store import Store
 
@@ -39,7 +39,8 @@ class ConsoleSettings:
 
 def build_console(
     *, store: Store, desk: Desk, people: People, knowledge: KnowledgeBase, clock: Clock,
-    stopping: asyncio.Event, settings: ConsoleSettings, passwords: Passwords | None = None,
+    stopping: asyncio.Event, settings: ConsoleSettings, librarian: Librarian,
+    passwords: Passwords | None = None,
 ) -> list[Router]:  # fmt: skip
     """The console's routes, below /console. Raises RouteWithoutPolicy.
 
@@ -51,6 +52,7 @@ def build_console(
     parts = ConsoleParts(
         store=store, desk=desk, people=people, knowledge=knowledge, clock=clock, stopping=stopping,
         passwords=passwords or Passwords(), guard=guard, public_url=settings.public_url,
+        librarian=librarian,
     )  # fmt: skip
     check_policies(all_handlers())
     return [_api(parts, settings), _pages(guard)]
@@ -58,7 +60,7 @@ def build_console(
 
 def all_handlers() -> list[BaseRouteHandler]:
     """Every route of the console: the inventory that policies are checked against."""
-    groups = (access, inbox, documents, team, live, pages)
+    groups = (access, inbox, documents, explanations, team, live, pages)
     return [handler for group in groups for handler in (*group.HANDLERS,)] + [documents.UPLOAD]
 
 
@@ -66,7 +68,7 @@ def _api(parts: ConsoleParts, settings: ConsoleSettings) -> Router:
     larger = Router(
         "/", route_handlers=[documents.UPLOAD], request_max_body_size=settings.upload_bytes_max
     )
-    groups = (access, inbox, documents, team, live)
+    groups = (access, inbox, documents, explanations, team, live)
     return Router(
         f"{PATH}/api",
         route_handlers=[larger, *(handler for group in groups for handler in group.HANDLERS)],

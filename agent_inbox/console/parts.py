@@ -10,7 +10,7 @@ from agent_inbox.console.guard import Guard
 from agent_inbox.console.problems import Problem
 from agent_inbox.desk import Desk
 from agent_inbox.people import People
-from agent_inbox.ports import KnowledgeBase
+from agent_inbox.ports import KnowledgeBase, Librarian
 from agent_inbox.store import Cursor
 from gateway.ports import Clock
 from gateway.store import Store
@@ -24,6 +24,7 @@ class ConsoleParts:
     desk: Desk
     people: People
     knowledge: KnowledgeBase
+    librarian: Librarian
     clock: Clock
     passwords: Passwords
     stopping: asyncio.Event

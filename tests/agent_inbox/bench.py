@@ -15,6 +15,7 @@ from agent_inbox.console import ConsoleSettings, build_console
 from agent_inbox.desk import Cases, Desk, Role, View, Worker
 from agent_inbox.models import Agent, Case
 from agent_inbox.people import People
+from agent_inbox.ports import Librarian
 from agent_inbox.store import open_case
 from gateway.conversations import CUSTOMER
 from gateway.handoff import HandOver, Signal
@@ -23,12 +24,15 @@ from gateway.messages import Action, Line
 from gateway.models import Conversation
 from rag.errors import SourceUnknown, SourceUnreadable
 from rag.types import (
+    Explanation,
     Health,
     Language,
+    NumberedLine,
     Passage,
     RevisionStatus,
     SourceDetail,
     SourceSummary,
+    Summary,
     Upload,
 )
 from storage.database import Database
@@ -113,12 +117,24 @@ class ListKnowledge:
         )  # fmt: skip
 
 
+class ForgetfulLibrarian:
+    """The twin of the librarian: no record, and nothing to say of a talk."""
+
+    async def explain(self, record_id: str, *, replay: bool = False) -> Explanation:
+        raise SourceUnknown(record_id)
+
+    async def summarise(
+        self, lines: Sequence[NumberedLine], language: Language, asker: str = ""
+    ) -> Summary:
+        return Summary()
+
+
 class Bench:
     """A world with a desk in it, and a console to be asked over HTTP."""
 
     def __init__(
         self, database: Database, clock: TurnedClock, *, settings: ConsoleSettings | None = None,
-        knowledge: ListKnowledge | None = None,
+        knowledge: ListKnowledge | None = None, librarian: Librarian | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.world = World(database, clock)
@@ -134,6 +150,7 @@ class Bench:
                 knowledge=self.knowledge, clock=clock,
                 stopping=self.stopping, settings=settings or ConsoleSettings(),
                 passwords=Passwords(time_cost=1, memory_kib=64),
+                librarian=librarian or ForgetfulLibrarian(),
             ),
             openapi_config=None,
         )  # fmt: skip

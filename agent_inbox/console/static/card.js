@@ -29,6 +29,7 @@ export class Card {
         h("p", { class: "lead" }, found.closed_at ? outcome(found) : t("card.since", { time: ago(found.opened_at) }),
           found.first_reply_at && ` · ${t("card.first_reply", { time: ago(found.opened_at, found.first_reply_at) })}`)),
       section(t("card.why"), h("ul", { class: "signals" }, found.reasons.map(signal))),
+      this.summary(brief.summary),
       section(t("card.wants"), brief.wants.length
         ? h("ul", { class: "quotes" }, brief.wants.map((one) => h("li", {}, one.text, this.toLine(one.seq))))
         : h("p", { class: "nothing" }, t("card.nothing_said"))),
@@ -37,6 +38,13 @@ export class Card {
         : h("p", { class: "nothing" }, t("card.nothing_tried"))),
       section(t("card.known"), this.facts(data, brief.mentions)),
     ];
+  }
+
+  /** Three lines that a model wrote, each with the lines it rests on; nothing without one. */
+  summary(found) {
+    const points = ["wants", "tried", "facts"].filter((name) => found?.[name]);
+    return points.length > 0 && section(t("card.summary"), h("ul", { class: "quotes summary" }, points.map((name) =>
+      h("li", {}, h("b", {}, t(`summary.${name}`)), ` ${found[name].text} `, found[name].seqs.map((seq) => this.toLine(seq))))));
   }
 
   tried(one) {

@@ -1,6 +1,7 @@
 // One line of the transcript. A note never looks like something the customer can read.
 
 import { h, icon } from "./dom.js";
+import { whyButton } from "./why.js";
 import { clock, t } from "./words.js";
 
 const LINK = /https?:\/\/[^\s<>"'）)】]+/g;
@@ -18,6 +19,7 @@ export function lineElement(line, me) {
       line.action && line.author === "customer" ? h("p", { class: "pressed" }, t("line.pressed", { label: line.text })) : h("p", { class: "text" }, linked(line)),
       line.buttons.length > 0 && line.author === "bot" && h("p", { class: "offered" }, line.buttons.map((button) => h("span", {}, button.label)))),
     line.citations.length > 0 && sources(line),
+    whyButton(line),
     delivery(line));
 }
 
