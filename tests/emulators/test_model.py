@@ -4,9 +4,13 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
+from rag.errors import ModelUnavailable
+from rag.llm import Endpoint, OpenAICompatible
 from tests.fakes.llm import KEY, MODEL, FakeModel, Reply
 from tests.fakes.serving import served
+from tests.rag.test_llm import said
 
 REFUND = "Refunds are paid within five days [1]."
 ASKED: dict[str, Any] = {
@@ -55,3 +59,29 @@ async def test_our_model_s_stream_has_the_form_of_another_one(model: str):
     assert our_whole["choices"][0]["message"]["content"] == REFUND
     assert their_whole["choices"][0]["message"]["content"] == REFUND
     assert _form(our_whole)["usage"] == _form(their_whole)["usage"]
+
+
+async def test_our_client_is_served_by_somebody_else_s_model(model: str):
+    """A whole answer with its cost; and with the service busy or gone, our own errors."""
+    ours = OpenAICompatible(Endpoint(url=model, names=("any",)))
+    try:
+        text, use = await said(ours, "When is my refund paid?")
+    finally:
+        await ours.close()
+
+    assert text == REFUND
+    assert use is not None
+    assert use.answer_tokens > 0
+
+
+@pytest.mark.parametrize("fault", ["ratelimit", "disconnect", "malformed", "drop"])
+async def test_our_client_survives_somebody_else_s_chaos(model: str, fault: str):
+    """Busy, cut, broken, failed: each is a leaf of ModelUnavailable, within the deadlines."""
+    ours = OpenAICompatible(Endpoint(url=model, names=("any",)))
+    chaos = ours._http.headers  # pyright: ignore[reportPrivateUsage]
+    chaos[f"x-aimock-chaos-{fault}"] = "1"
+    try:
+        with pytest.raises(ModelUnavailable):
+            await said(ours, "When is my refund paid?")
+    finally:
+        await ours.close()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rag import store
 from rag.budget import BudgetLimits
 from rag.llm import Endpoint, OpenAICompatible, Scripted
-from rag.types import Answer, NumberedLine, Point, Question, Reason, Summary, Turn
+from rag.types import Answer, NumberedLine, Question, Reason, Summary, Turn
 from storage.database import Database
 from tests.fakes.faults import Answer as Status
 from tests.fakes.llm import KEY, MODEL, Asked, FakeModel, Reply, busy, failed
@@ -259,50 +259,6 @@ async def test_the_material_is_fenced_by_a_border_that_nobody_can_know(
     assert 'en/hand-back.md"' in first[1]["content"]
 
 
-async def test_who_asks_too_much_is_answered_without_a_model(database: Database) -> None:
-    """A customer's tokens of the day are spent; another customer's are not."""
-    fake = FakeModel()
-    fake.otherwise = Reply(GOOD)
-    limits = BudgetLimits(customer_tokens_max=4_000)
-    async with asked_model(database, fake, budget=limits) as base:
-        texts = [(await answer(base, asker="ana")).text for _ in range(12)]
-        other = (await answer(base, asker="ben")).text
-
-    assert texts[0] == GOOD
-    assert texts[-1] == QUOTED
-    assert other == GOOD
-
-
-async def test_the_day_and_the_turn_have_an_end(database: Database) -> None:
-    """Nothing is asked that could cost more than is left, so no limit is ever passed."""
-    fake = FakeModel()
-    fake.otherwise = Reply(GOOD)
-    async with asked_model(database, fake, budget=BudgetLimits(day_tokens_max=4_000)) as base:
-        texts = [(await answer(base)).text for _ in range(12)]
-        spent = await database.read(lambda s: store.spent(s, "2026-11-01"))
-    asked = len(fake.asked)
-    async with asked_model(database, fake, budget=BudgetLimits(turn_tokens_max=100)) as base:
-        small = (await answer(base)).text
-
-    assert (texts[0], texts[-1], small) == (GOOD, QUOTED, QUOTED)
-    assert 0 < spent <= 4_000
-    assert len(fake.asked) == asked
-
-
-async def test_a_budget_is_charged_what_was_used(database: Database) -> None:
-    """What the service counted, not the most that it could have been."""
-    fake = saying(Reply(GOOD))
-    async with asked_model(database, fake) as base:
-        given_answer = await answer(base, asker="ana")
-        await base.librarian.close()
-        explained = await base.librarian.explain(given_answer.record_id)
-        spent = await database.read(lambda s: store.spent(s, "2026-11-01", "ana"))
-
-    [call] = explained.writing.calls
-    assert spent == call.prompt_tokens + call.answer_tokens
-    assert spent < 1_500
-
-
 async def test_a_follow_up_is_restated_where_that_finds_more(database: Database) -> None:
     """The search without a model comes first; what the restated question finds is added."""
     fake = saying(Reply(QUESTION), Reply(GOOD))
@@ -366,58 +322,11 @@ async def test_a_text_withdrawn_while_it_is_written_from_is_not_sent(database: D
     assert given_answer.text != GOOD
 
 
-LINES = (
-    NumberedLine(1, "customer", "My order 4711 has not arrived."),
-    NumberedLine(2, "bot", "Orders arrive within 5 days [1]."),
-    NumberedLine(3, "customer", "It has been 9 days, I want my money back."),
-)
-SUMMARY = """WANTS: the money back for order 4711 (#1 #3)
-TRIED: the bot said that orders arrive within 5 days (#2)
-FACTS: order 4711 has not arrived for 9 days (#1, #3)"""
-
-
-async def test_a_talk_is_summed_up_in_three_lines_that_can_be_looked_up(
-    database: Database,
-) -> None:
-    """Each names the lines that it rests on."""
-    async with asked_model(database, saying(Reply(SUMMARY))) as base:
-        summary = await base.librarian.summarise(LINES, "en")
-
-    assert summary == Summary(
-        wants=Point("the money back for order 4711", (1, 3)),
-        tried=Point("the bot said that orders arrive within 5 days", (2,)),
-        facts=Point("order 4711 has not arrived for 9 days", (1, 3)),
-    )
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "WANTS: the money back for order 4712 (#1 #3)",
-        "WANTS: the money back (#9)",
-        "WANTS: the money back",
-        "WANTS: -",
-        "WANTS: see https://evil.example (#1)",
-        "WANTS: to insult Contoso and burn things (#1)",
-        "WANTS: 想要退款 (#3)",
-        "Sure! Here is the summary.",
-    ],
-)
-async def test_a_summary_that_the_lines_do_not_bear_out_is_left_out(
-    database: Database, line: str
-) -> None:
-    """An invented order, a line that is not there, none at all: the rules' brief stays alone."""
-    async with asked_model(database, saying(Reply(line))) as base:
-        summary = await base.librarian.summarise(LINES, "en")
-
-    assert summary == Summary()
-
-
 async def test_without_a_model_nothing_is_asked_and_nothing_changes(database: Database) -> None:
     """The quoting bot is the same as ever, and sums nothing up."""
     async with open_base(database, HANDOVER | shop()) as base:
         given_answer = await answer(base)
-        summary = await base.librarian.summarise(LINES, "en")
+        summary = await base.librarian.summarise([NumberedLine(1, "customer", "Hi")], "en")
 
     assert given_answer.text == QUOTED
     assert summary == Summary()
