@@ -35,6 +35,7 @@ from config.folders import Folders
 from config.settings import Section, Settings
 from config.sources import Mistake, SettingsError, mistakes_of, origin_of
 from config.words import load_phrases, load_signals
+from gateway.attachments import Attachments
 from gateway.conversations import Conversations
 from gateway.crossing import Crossings
 from gateway.entrances import Entrances
@@ -99,6 +100,7 @@ class Gateway:
     people: People
     line: Line
     knowledge: KnowledgeBase
+    attachments: Attachments
 
 
 def create_app(settings: Settings, parts: Parts | None = None) -> Litestar:
@@ -154,19 +156,14 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     limits = WorkerLimits(**_values(settings.gateway.worker))
     running = RunningTurns(behind, turns, at_once_max=limits.turns_at_once_max)
     ingress = Ingress(store, router, running)
+    files = Files(folders.attachments)
     lent = ways.Parts(
-        store=store,
-        ingress=ingress,
-        clock=parts.clock,
-        stopping=parts.stopping,
-        standing=_standing,
-        files=Files(folders.attachments),
-        phrases=phrases,
-        crossings=crossings,
+        store=store, ingress=ingress, clock=parts.clock, stopping=parts.stopping,
+        standing=_standing, files=files, phrases=phrases, crossings=crossings,
         public_url=settings.server.public_url,
         origins=(*settings.server.origins, *_own_origin(settings)),
         trusted_proxies=settings.server.trusted_proxies,
-    )
+    )  # fmt: skip
     channels |= ways.open_channels(settings.channels, lent)
     capabilities |= {name: channel.capabilities for name, channel in channels.items()}
     outbox = Outbox(
@@ -185,6 +182,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
         people=People(store, links),
         line=line,
         knowledge=parts.knowledge or RemoteKnowledge(line),
+        attachments=Attachments(store, files, parts.clock, channels),
     )
 
 
@@ -253,7 +251,11 @@ async def run(gateway: Gateway) -> AsyncGenerator[None]:
     store = gateway.store
     # On SQLite this process is alone (the lock says so): every lease is a dead one's.
     await gateway.worker.reclaim(everything=store.database.is_sqlite)
-    forever = {"worker": gateway.worker.run, "outbox": gateway.outbox.run}
+    forever = {
+        "worker": gateway.worker.run,
+        "outbox": gateway.outbox.run,
+        "files": gateway.attachments.run,
+    }
     if gateway.settings.model.url:
         forever["summaries"] = Summaries(gateway.store, RemoteLibrarian(gateway.line)).run
     tasks = [asyncio.create_task(_keep(name, part)) for name, part in forever.items()]
@@ -299,6 +301,7 @@ def _console_routes(gateway: Gateway) -> Sequence[Any]:
         desk=gateway.desk,
         people=gateway.people,
         knowledge=gateway.knowledge,
+        attachments=gateway.attachments,
         clock=gateway.clock,
         stopping=gateway.stopping,
         librarian=RemoteLibrarian(gateway.line),

@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 from typing import Any, Literal
 
 from gateway.handoff import Signal
-from gateway.messages import Author
+from gateway.messages import AttachmentKind, Author
 
 WANTS_MAX = 5
 TRIED_MAX = 5
@@ -20,6 +20,14 @@ TEXT_MAX = 300  # characters of a quoted line; the whole is in the transcript
 ASKING_REST_MAX = 12  # characters around "a person, please" that still say nothing else
 
 MentionKind = Literal["email", "phone", "amount", "code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A file that came along. `kind` is put into the reader's words by each surface."""
+
+    kind: AttachmentKind
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +40,17 @@ class Spoken:
     action: str | None = None
     reply_kind: str | None = None
     sources: tuple[str, ...] = ()
+    files: tuple[Came, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What somebody said, and where it stands."""
+    """What somebody said, what came along, and where it stands."""
 
     seq: int
     author: Author
     text: str
+    files: tuple[Came, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +146,7 @@ def _tried(lines: Sequence[Spoken]) -> Iterable[Try]:
 
 
 def _quote(line: Spoken) -> Quote:
-    return Quote(line.seq, line.author, _short(line.text))
+    return Quote(line.seq, line.author, _short(line.text), line.files)
 
 
 def _short(text: str) -> str:

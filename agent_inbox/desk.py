@@ -4,6 +4,7 @@
 transaction per verb: it checks that the agent may and that their view still holds, then acts.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal, get_args
@@ -15,7 +16,9 @@ from agent_inbox.brief import Profile, make_brief
 from agent_inbox.models import Case
 from agent_inbox.ports import Surface
 from gateway import audit
-from gateway.conversations import Actor, Conversations, Draft, Written, destination, expect
+from gateway.attachments import uploaded
+from gateway.conversations import Actor, Conversations, Draft, expect
+from gateway.deliveries import Written, destination
 from gateway.errors import IllegalMove, StaleEpoch, Unauthorised
 from gateway.handoff import HandOver, Signal
 from gateway.history import newest
@@ -195,9 +198,12 @@ class Desk:
 
         await self._store.write(work)
 
-    async def reply(self, agent: Worker, view: View, text: str, *, client_id: str) -> int:
+    async def reply(
+        self, agent: Worker, view: View, text: str, *, client_id: str, files: Sequence[str] = ()
+    ) -> int:
         """Write to the customer, claiming first if need be; the line's `seq`. The same
-        `client_id` again is the same line. Raises StaleView when the customer wrote meanwhile."""
+        `client_id` again is the same line. `files` are uploads of this agent. Raises StaleView
+        when the customer wrote meanwhile, NoSuchFile."""
 
         def work(session: Session) -> int:
             if (said := _sent_before(session, agent, view, client_id)) is not None:
@@ -206,7 +212,8 @@ class Desk:
             expect(conversation, seen_seq=view.seen_seq)
             self._claim(session, conversation, agent)
             proof = new_id()  # made first: the customer's copy stays the newest delivery
-            draft = Draft(text=text, author=agent.actor)
+            attached = uploaded(session, agent.actor.in_audit, files, now=self._clock())
+            draft = Draft(text=text, author=agent.actor, attachments=attached)
             written = self._conversations.say(session, conversation, draft)
             self._remember(session, _console(agent, conversation.id), written, proof, client_id)
             return written.seq
@@ -224,6 +231,18 @@ class Desk:
             written = self._conversations.append(session, conversation, draft)
             self._remember(session, _console(agent, conversation.id), written, new_id(), client_id)
             return written.seq
+
+        return await self._store.write(work)
+
+    async def resend(self, agent: Worker, view: View, message_id: str) -> int:
+        """Send once more what failed or may not have arrived; how many deliveries that were. What
+        has arrived, or is on its way again, stays as it is: pressing twice makes one copy."""
+
+        def work(session: Session) -> int:
+            conversation = locked(session, view.conversation_id)
+            _refuse_others(conversation, agent)
+            again = self._conversations.resend(session, conversation, message_id, agent.actor)
+            return len(again)
 
         return await self._store.write(work)
 
@@ -283,9 +302,8 @@ class Desk:
         it, only they and admins may."""
         conversation = locked(session, view.conversation_id)
         expect(conversation, epoch=view.epoch)
-        others = conversation.state == State.AGENT and conversation.owner != agent.id
-        if owners and others and agent.role != "admin":
-            raise Unauthorised("somebody else has this conversation")
+        if owners:
+            _refuse_others(conversation, agent)
         if owners and conversation.state == State.CLOSED:
             raise IllegalMove("the conversation is closed")
         return conversation
@@ -344,6 +362,13 @@ def _sent_before(session: Session, agent: Worker, view: View, client_id: str) ->
             Delivery.external_id == client_id,
         )
     ).first()
+
+
+def _refuse_others(conversation: Conversation, agent: Worker) -> None:
+    """While somebody has it, only they and admins may."""
+    others = conversation.state == State.AGENT and conversation.owner != agent.id
+    if others and agent.role != "admin":
+        raise Unauthorised("somebody else has this conversation")
 
 
 def locked(session: Session, conversation_id: str) -> Conversation:

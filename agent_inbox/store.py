@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, func, tuple_, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from agent_inbox.brief import Spoken
+from agent_inbox.brief import Came, Spoken
 from agent_inbox.models import Agent, Case
+from gateway.history import labels_of
 from gateway.models import Contact, Conversation, Message
 from gateway.states import State
 
@@ -173,6 +174,7 @@ def _spoken(row: Message) -> Spoken:
         seq=row.seq, author=row.author,  # pyright: ignore[reportArgumentType]
         text=row.text, action=row.action, reply_kind=row.reply_kind,
         sources=tuple(citation["title"] for citation in row.citations),
+        files=tuple(Came(one.kind, one.name) for one in labels_of(row.attachments)),
     )  # fmt: skip
 
 

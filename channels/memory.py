@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from channels import ChannelSettings, Parts
-from gateway.errors import ChannelError
+from gateway.errors import ChannelError, Refused
 from gateway.messages import (
     ACTIONS,
     Address,
@@ -71,6 +71,7 @@ class MemoryChannel:
         self.proof: Literal["absent"] | None = None
         self.on_send: Callable[[OutboundMessage], Awaitable[object]] | None = None
         self.was_sent = asyncio.Event()
+        self.files: dict[str, bytes | ChannelError] = {}
         self.profiles: dict[str, dict[str, Any] | ChannelError] = {}
         self.failed = 0
         self.door: str | None = None  # an address that invitations lead to; None: there is none
@@ -159,6 +160,15 @@ class MemoryChannel:
         if isinstance(known, ChannelError):
             raise known
         return replace(sender, **known)
+
+    async def fetch(self, attachment: Attachment, *, bytes_max: int) -> bytes:
+        """The bytes that the test put behind a reference. Raises Refused, or what it put there."""
+        found = self.files.get(attachment.reference, Refused("the far end has no such file"))
+        if isinstance(found, ChannelError):
+            raise found
+        if len(found) > bytes_max:
+            raise Refused(f"the file has more than {bytes_max} bytes")
+        return found
 
     # Out
 

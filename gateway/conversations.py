@@ -14,24 +14,25 @@ from sqlalchemy import update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
-from gateway import audit, states
+from gateway import audit, deliveries, states
+from gateway.attachments import carry
 from gateway.contacts import Person, accounts_of
+from gateway.deliveries import Written, reply_address, thread_key
 from gateway.entrances import Entrances
-from gateway.errors import StaleEpoch, StaleView
+from gateway.errors import NoSuchMessage, StaleEpoch, StaleView
 from gateway.handoff import HandOver, as_words
-from gateway.history import newest, outbound, unanswered
+from gateway.history import newest, unanswered
 from gateway.messages import Action, Address, Attachment, Author, Button, Capabilities, Mark
 from gateway.models import Conversation, Delivery, Message, Turn
 from gateway.phrases import Phrases
 from gateway.ports import Clock, Inbox
-from gateway.render import fit
+from gateway.render import excuses
 from gateway.states import Move, State
 from gateway.store import change, insert, insert_once, touch, touch_conversation
 from rag.types import Citation, Language
 from storage.ids import new_id
 
 REOPEN_WITHIN = timedelta(days=3)
-PARTS_MAX = 100  # parts a long text may be split into; `ord` leaves room for as many
 
 _MARKS: Mapping[Move, Mark] = {
     Move.ASK: "handed_over",
@@ -78,14 +79,6 @@ class Draft:
     reply_to: str | None = None  # the id of the message that is answered
     album: str | None = None
     sent_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A line that is stored, and its place."""
-
-    id: str
-    seq: int
 
 
 class Conversations:
@@ -179,6 +172,8 @@ class Conversations:
             "reply_to": draft.reply_to, "album": draft.album, "sent_at": draft.sent_at,
             "created_at": now,
         })  # fmt: skip
+        if draft.attachments:
+            carry(session, written.id, draft.attachments)
         self._advance(session, conversation, draft.author, now)
         if conversation.state != State.BOT or draft.mark:  # else nobody has it on a screen
             self.inbox.show(session, session.get_one(Message, written.id))
@@ -205,31 +200,44 @@ class Conversations:
         written = self.append(session, conversation, draft)
         epoch = conversation.epoch if draft.author.kind == "bot" else None
         for place in (reply_address(conversation), *also):
-            for part in range(self._parts(session, written, place)):
-                row = self._delivery(conversation, place, written, part)
-                insert(session, Delivery, {**row, "epoch": epoch})
+            deliveries.send(session, conversation, written, self._terms(place, epoch))
+        if draft.attachments:
+            self._tell_left_out(session, conversation, draft.attachments)
         return written
 
-    def _parts(self, session: Session, written: Written, place: Address) -> int:
-        can = self.capabilities[place.channel]
-        if can.pulled:
-            return 1
-        touch(session, "deliveries")
-        return len(fit(outbound(session.get_one(Message, written.id)), can))
+    def resend(
+        self, session: Session, conversation: Conversation, message_id: str, agent: Actor
+    ) -> list[str]:
+        """Send once more what failed or may not have arrived; which deliveries that were. A person
+        decides it, so no epoch holds it back. What has arrived or is on its way stays as it is."""
+        message = session.get(Message, message_id, populate_existing=True)
+        if message is None or message.conversation_id != conversation.id:
+            raise NoSuchMessage("there is no such message in this conversation")
+        if message.withdrawn_at is not None:
+            return []
+        terms = self._terms(reply_address(conversation))
+        again = deliveries.send_again(session, conversation, message, terms)
+        if again:
+            audit.note_down(
+                session, at=self.clock(), actor=agent.in_audit, action="resend",
+                subject=f"conversation:{conversation.id}", message=message_id, deliveries=again,
+            )  # fmt: skip
+            touch_conversation(session, conversation)
+        return again
 
-    def _delivery(
-        self, conversation: Conversation, to: Address, message: Written, part: int
-    ) -> Mapping[str, Any]:
-        now = self.clock()
-        pulled = self.capabilities[to.channel].pulled
-        return {
-            "id": new_id(), "message_id": message.id, "conversation_id": conversation.id,
-            "surface": to.channel, "account": to.account, "chat": to.chat, "thread": to.thread,
-            "destination": destination(to), "part": part, "ord": message.seq * PARTS_MAX + part,
-            # The far end reads this very store: the commit is the delivery.
-            "state": "delivered" if pulled else "pending",
-            "external_id": message.id if pulled else None, "due": now, "created_at": now,
-        }  # fmt: skip
+    def _terms(self, to: Address, epoch: int | None = None) -> deliveries.Post:
+        can = self.capabilities[to.channel]
+        return deliveries.Post(
+            to=to, can=can, phrases=self.phrases, now=self.clock(), epoch=epoch
+        )  # fmt: skip
+
+    def _tell_left_out(
+        self, session: Session, conversation: Conversation, files: tuple[Attachment, ...]
+    ) -> None:
+        """Agents read which files the customer does not get, and why."""
+        can, language = self.capabilities[conversation.reply_channel], language_of(conversation)
+        if told := excuses(files, can, self.phrases, language):
+            self.append(session, conversation, Draft(text="\n".join(told), note=True))
 
     # Owner
 
@@ -370,25 +378,6 @@ def expect(
         raise StaleEpoch(f"epoch {epoch} has passed, it is {conversation.epoch}")
     if seen_seq is not None and seen_seq < conversation.customer_seq:
         raise StaleView(conversation.next_seq - 1)
-
-
-def reply_address(conversation: Conversation) -> Address:
-    return Address(
-        channel=conversation.reply_channel,
-        account=conversation.reply_account,
-        chat=conversation.reply_chat,
-        thread=conversation.reply_thread,
-    )
-
-
-def destination(address: Address) -> str:
-    """One comparable string for a place. Ids are opaque, so the separator is one none can hold."""
-    return "\x1f".join((address.channel, address.account, address.chat, address.thread))
-
-
-def thread_key(address: Address) -> str:
-    """What keeps a threaded place's talk apart from the person's other talk, which has ""."""
-    return destination(address) if address.thread else ""
 
 
 def language_of(conversation: Conversation) -> Language:

@@ -10,7 +10,8 @@ from typing import Literal
 from sqlmodel import Session, col, select
 
 from gateway.contacts import Person
-from gateway.conversations import Conversations, Draft, Written, language_of, reply_address
+from gateway.conversations import Conversations, Draft, language_of
+from gateway.deliveries import Written, reply_address
 from gateway.history import newest
 from gateway.links import CannotJoin, Links, Proof, Why
 from gateway.messages import Action, Address, InboundMessage

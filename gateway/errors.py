@@ -15,6 +15,9 @@ GatewayError
 ├── IllegalMove           the state table has no such move
 ├── StaleEpoch            somebody else owns the conversation by now
 ├── StaleView             the agent has not seen the newest customer message
+├── NoSuchMessage         a message is not there, or in another conversation
+├── NoSuchFile            an upload is not there, or somebody else's
+├── EmptyFile             a file without a byte
 ├── Conflict              the same id again with other content
 ├── TooMuch               a named limit is passed
 └── Unauthorised          no right to do this
@@ -91,6 +94,18 @@ class StaleView(GatewayError):
     def __init__(self, newest_seq: int) -> None:
         super().__init__(f"the conversation goes on to seq {newest_seq}")
         self.newest_seq = newest_seq
+
+
+class NoSuchMessage(GatewayError):
+    """There is no such message, or it is not in the conversation that was named."""
+
+
+class NoSuchFile(GatewayError):
+    """A named upload is not there, is somebody else's, or was deleted because nobody used it."""
+
+
+class EmptyFile(GatewayError):
+    """A file without a single byte."""
 
 
 class Conflict(GatewayError):

@@ -1,7 +1,7 @@
 """Reading a conversation: what its customer may see, and what agents see. Keyset-paged by `seq`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,8 +13,10 @@ from sqlalchemy import select as select_columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from gateway.messages import Action, Attachment, Author, Button, Item, Line, OutboundMessage
-from gateway.models import Conversation, Delivery, Message
+from gateway.deliveries import Fate, fates
+from gateway.files import is_own, label_of
+from gateway.messages import Action, Attachment, Author, Button, FileLabel, Item, Line
+from gateway.models import Conversation, Message
 from rag.types import Citation
 from storage.prepared import Prepared, PreparedObjects
 
@@ -69,7 +71,7 @@ def _news_after() -> Prepared[Item]:
             col(Message.seq), col(Message.id), col(Message.author), col(Message.text),
             col(Message.created_at), col(Message.author_name), col(Message.buttons),
             col(Message.citations), col(Message.action), col(Message.edited_at),
-            col(Message.withdrawn_at),
+            col(Message.withdrawn_at), col(Message.attachments),
         )
         .where(
             col(Message.contact_id) == bindparam("contact"),
@@ -95,8 +97,7 @@ def transcript(
         .order_by(col(Message.seq))
         .limit(min(limit, PAGE_MAX))
     ).all()
-    states = _delivery_states(session, rows)
-    return [line_of(row, states.get(row.id)) for row in rows]
+    return _lines(session, rows)
 
 
 def before(
@@ -109,20 +110,12 @@ def before(
         .order_by(col(Message.seq).desc())
         .limit(min(limit, PAGE_MAX))
     ).all()[::-1]
-    states = _delivery_states(session, rows)
-    return [line_of(row, states.get(row.id)) for row in rows]
+    return _lines(session, rows)
 
 
-def _delivery_states(session: Session, rows: Sequence[Message]) -> dict[str, str]:
-    ids = [row.id for row in rows if row.author != "customer"]
-    if not ids:
-        return {}
-    found = session.exec(
-        select(Delivery.message_id, Delivery.state)
-        .where(col(Delivery.message_id).in_(ids))
-        .order_by(col(Delivery.id))
-    )
-    return dict(found.all())
+def _lines(session: Session, rows: Sequence[Message]) -> list[Line]:
+    found = fates(session, [row.id for row in rows if row.author != "customer"])
+    return [line_of(row, found.get(row.id)) for row in rows]
 
 
 class _Columns(NamedTuple):
@@ -139,6 +132,7 @@ class _Columns(NamedTuple):
     action: Action | None
     edited_at: datetime | None
     withdrawn_at: datetime | None
+    attachments: list[dict[str, Any]]
 
 
 def item_of(row: _Columns) -> Item:
@@ -150,20 +144,22 @@ def item_of(row: _Columns) -> Item:
         buttons=() if gone else tuple(Button(**button) for button in row.buttons),
         citations=() if gone else tuple(Citation(**citation) for citation in row.citations),
         action=row.action,
+        attachments=() if gone else labels_of(row.attachments),
         edited_at=row.edited_at, withdrawn=gone,
     )  # fmt: skip
 
 
-def line_of(row: Message, delivery: str | None) -> Line:
+def line_of(row: Message, fate: Fate | None) -> Line:
     return Line(
         seq=row.seq, id=row.id, author=row.author,  # pyright: ignore[reportArgumentType]
         author_id=row.author_id, author_name=row.author_name, text=_for_agents(row), note=row.note,
         mark=row.mark, action=row.action, channel=row.channel,  # pyright: ignore[reportArgumentType]
         buttons=tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
         citations=tuple(Citation(**citation) for citation in row.citations),
+        attachments=labels_of(row.attachments),
         record_id=row.record_id, created_at=row.created_at, edited_at=row.edited_at,
         withdrawn=row.withdrawn_at is not None,
-        delivery=delivery,  # pyright: ignore[reportArgumentType]
+        delivery=fate.state if fate else None, reason=fate.reason if fate else None,
     )  # fmt: skip
 
 
@@ -172,14 +168,16 @@ def _for_agents(row: Message) -> str:
     return _LINK.sub("…", row.text) if row.reply_kind == "link" else row.text
 
 
-def outbound(row: Message) -> OutboundMessage:
-    """A stored message as a channel is to show it."""
-    return OutboundMessage(
-        text=row.text, language="zh" if row.language == "zh" else "en",
-        buttons=tuple(Button(**button) for button in row.buttons),  # pyright: ignore[reportArgumentType]
-        citations=tuple(Citation(**citation) for citation in row.citations),
-        attachments=tuple(Attachment(**file) for file in row.attachments),
-        reply_to=row.reply_to,
+def labels_of(stored: Sequence[Mapping[str, Any]]) -> tuple[FileLabel, ...]:
+    """A message's attachments as its readers see them."""
+    return tuple(_label(n, Attachment(**one)) for n, one in enumerate(stored))
+
+
+def _label(n: int, one: Attachment) -> FileLabel:
+    held = "here" if is_own(one.reference) else "there" if one.reference else "nowhere"
+    return FileLabel(
+        n=n, kind=one.kind, name=label_of(one.name) if one.name else "",
+        media_type=one.media_type, size_bytes=one.size_bytes, held=held,
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from sqlalchemy import func, text, update
 from sqlmodel import Session, col, select
 
-from gateway.conversations import PARTS_MAX, SYSTEM, Conversations, reply_address
+from gateway.conversations import SYSTEM, Conversations
+from gateway.deliveries import PARTS_MAX, reply_address
 from gateway.handoff import HandOver, Signal
 from gateway.history import newest, unanswered
 from gateway.messages import Address

@@ -13,7 +13,8 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway import audit
-from gateway.conversations import Conversations, Draft, language_of, reply_address
+from gateway.conversations import Conversations, Draft, language_of
+from gateway.deliveries import reply_address
 from gateway.errors import GatewayError
 from gateway.history import newest
 from gateway.joining import Joining

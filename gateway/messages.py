@@ -19,6 +19,8 @@ Action = Literal[
 ]  # fmt: skip
 ACTIONS: frozenset[str] = frozenset(get_args(Action))
 
+AttachmentKind = Literal["file", "image", "voice", "sticker", "location", "contact", "unsupported"]
+
 # What a system message marks in the transcript: the borders between bot and people, and where two
 # persons' talks became one or one became two.
 Mark = Literal[
@@ -54,11 +56,26 @@ class Sender:
 class Attachment:
     """A file that came along, or the typed stand-in of one that cannot be read."""
 
-    kind: Literal["file", "image", "voice", "sticker", "location", "contact", "unsupported"]
+    kind: AttachmentKind
     name: str = ""
     media_type: str = ""
     size_bytes: int = 0
     reference: str = ""  # how the adapter fetches it; opaque
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLabel:
+    """An attachment as its readers see it: all but how it is fetched. `n` is its place, from 0.
+
+    `held` says who has the bytes: we do, its provider does, or nobody.
+    """
+
+    n: int
+    kind: AttachmentKind
+    name: str
+    media_type: str
+    size_bytes: int
+    held: Literal["here", "there", "nowhere"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,13 +215,17 @@ class Item:
     buttons: tuple[Button, ...] = ()
     citations: tuple[Citation, ...] = ()
     action: Action | None = None
+    attachments: tuple[FileLabel, ...] = ()
     edited_at: datetime | None = None
     withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A message as agents see it: notes, marks and the decision behind a bot's answer included."""
+    """A message as agents see it: notes, marks and the decision behind a bot's answer included.
+
+    `delivery` is the worst that became of its parts, `reason` why; None where nothing is delivered.
+    """
 
     seq: int
     id: str
@@ -218,8 +239,10 @@ class Line:
     channel: str
     buttons: tuple[Button, ...]
     citations: tuple[Citation, ...]
+    attachments: tuple[FileLabel, ...]
     record_id: str | None
     created_at: datetime
     edited_at: datetime | None
     withdrawn: bool
     delivery: Literal["pending", "sending", "delivered", "failed", "unknown", "cancelled"] | None
+    reason: str | None

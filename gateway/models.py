@@ -227,6 +227,7 @@ class Delivery(GatewayTable, table=True):
         Index("ix_delivery_due", "state", "due"),
         Index("ix_delivery_order", "conversation_id", "destination", "ord"),
         Index("ix_delivery_message", "message_id"),
+        Index("ux_delivery_resends", "resends", unique=True),
         Index(
             "ix_delivery_placeholder",
             "state",
@@ -255,6 +256,26 @@ class Delivery(GatewayTable, table=True):
     fence: int = 0
     attempts: int = 0
     reason: str | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class KeptFile(GatewayTable, table=True):
+    """A file in our own folder, uploaded before the message that carries it. The row comes before
+    the bytes and goes after them, so that no file is ever without one."""
+
+    __table_args__ = (
+        Index("ix_kept_file_unused", "owner", "created_at",
+              sqlite_where=text("message_id IS NULL"), postgresql_where=text("message_id IS NULL")),
+    )  # fmt: skip
+    id: str = Field(primary_key=True)  # its name on disk
+    owner: str  # who uploaded it and may send it: "agent:ID", "visitor:ID"; "" once it must go
+    message_id: str | None = Field(
+        default=None, foreign_key="message.id", ondelete="SET NULL", index=True
+    )
+    kind: str
+    name: str
+    media_type: str
+    size_bytes: int
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -18,14 +18,13 @@ from sqlmodel import Session, col, select, update
 
 from gateway import places
 from gateway.conversations import SYSTEM, Conversations
+from gateway.deliveries import outbound, parts_of
 from gateway.errors import BadToken, Blocked, Moved, RateLimited
 from gateway.handoff import HandOver, Signal
-from gateway.history import outbound
 from gateway.messages import Address, Capabilities, OutboundMessage
 from gateway.models import Attempt, Conversation, Delivery, Message
 from gateway.pace import Breaker, BreakerLimits, hold_chat, take_slot
 from gateway.ports import Channel, Edits
-from gateway.render import fit
 from gateway.sending import Claim, End, Parcel, Sending
 from gateway.states import State
 from gateway.store import Store, touch_conversation
@@ -217,7 +216,8 @@ class Outbox:
 
     def _parcel(self, session: Session, row: Delivery) -> Parcel:
         message = session.get_one(Message, row.message_id)
-        part = fit(outbound(message), self._capabilities(row))[row.part]
+        can, phrases = self._capabilities(row), self._conversations.phrases
+        part = parts_of(outbound(message), can, phrases)[row.part]
         to_show = replace(
             part, delivery_id=row.id, reply_to=_reply_there(session, row, message.reply_to)
         )

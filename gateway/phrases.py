@@ -1,11 +1,11 @@
 """All that the system says, by key and language. The words are in config/phrases/*.toml."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, cast
 
-from gateway.messages import Action, Button
+from gateway.messages import Action, Attachment, Button
 from rag.types import Language
 
 
@@ -30,6 +30,11 @@ class Phrases:
     def channel(self, name: str, language: Language) -> str:
         """What people call a channel; its own name where nobody gave it another."""
         return self.texts[language].get(f"channel.{name}", name)
+
+    def files(self, files: Iterable[Attachment], language: Language) -> str:
+        """What stands in the transcript for files that came without a word: "[photo] [photo]"."""
+        kinds = [one.kind for one in files] or ["unsupported"]
+        return " ".join(f"[{self.say(f'file.{kind}', language)}]" for kind in kinds)
 
 
 def make_phrases(raw: Mapping[str, Mapping[str, Any]]) -> Phrases:

@@ -6,7 +6,7 @@ Every function runs inside a transaction that the caller opened.
 from sqlalchemy import ColumnElement, update
 from sqlmodel import Session, col, select
 
-from gateway.conversations import destination, thread_key
+from gateway.deliveries import destination, thread_key
 from gateway.messages import Address
 from gateway.models import Conversation, Delivery, Message
 from gateway.states import State

@@ -1,13 +1,16 @@
 """Fitting a message to what a channel can show. Pure: the same input gives the same parts, so a
 delivery can be rendered again after a crash and still be part 3 of 5."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
 import regex
 
-from gateway.messages import Button, Capabilities, OutboundMessage
+from gateway.files import label_of
+from gateway.messages import Attachment, Button, Capabilities, OutboundMessage
+from gateway.phrases import Phrases
+from rag.types import Language
 
 _GRAPHEME = regex.compile(r"\X")
 # The best place to pause comes first.
@@ -36,6 +39,41 @@ def fit(message: OutboundMessage, can: Capabilities) -> list[OutboundMessage]:
         parts[-1], buttons=buttons, attachments=message.attachments, citations=citations
     )
     return parts
+
+
+def with_excuses(message: OutboundMessage, can: Capabilities, phrases: Phrases) -> OutboundMessage:
+    """`message` without the files that `can` does not take; its text says which, and why."""
+    told = excuses(message.attachments, can, phrases, message.language)
+    if not told:
+        return message
+    taken = tuple(one for one in message.attachments if _trouble(one, can) is None)
+    text = "\n\n".join(part for part in (message.text, "\n".join(told)) if part)
+    return replace(message, text=text, attachments=taken)
+
+
+def excuses(
+    files: Iterable[Attachment], can: Capabilities, phrases: Phrases, language: Language
+) -> list[str]:
+    """A sentence for each of `files` that cannot be sent to where `can` is true. A place that
+    reads our own store takes what we have taken."""
+    troubles = ((one, _trouble(one, can)) for one in files)
+    return [
+        phrases.say(key, language, name=label_of(one.name), mb=megabytes(can.attachment_bytes_max))
+        for one, key in troubles
+        if key is not None
+    ]
+
+
+def _trouble(one: Attachment, can: Capabilities) -> str | None:
+    """The phrase that says why a file cannot go; None if it can."""
+    if can.pulled or (can.attachment_bytes_max and one.size_bytes <= can.attachment_bytes_max):
+        return None
+    return "file.too_large" if can.attachment_bytes_max else "file.not_here"
+
+
+def megabytes(size_bytes: int) -> str:
+    """A size for people: "20", "0.5"."""
+    return f"{size_bytes / 1_000_000:.1f}".removesuffix(".0")
 
 
 def units(text: str, unit: Literal["characters", "utf16"]) -> int:

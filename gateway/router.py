@@ -16,12 +16,13 @@ from sqlalchemy import bindparam, func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
-from gateway import conversations as talk
-from gateway import places
+from gateway import deliveries, places
 from gateway.contacts import Person, contact_of, person_at
-from gateway.conversations import CUSTOMER, Conversations, Draft, Written
+from gateway.conversations import CUSTOMER, Conversations, Draft, language_of
 from gateway.crossing import Crossings
+from gateway.deliveries import Written
 from gateway.errors import GatewayError
+from gateway.files import FILES_PER_MESSAGE_MAX
 from gateway.handoff import (
     HandOffRules,
     Told,
@@ -29,7 +30,15 @@ from gateway.handoff import (
     before_answer,
 )
 from gateway.history import newest
-from gateway.messages import Action, Address, ChatMoved, Inbound, InboundMessage, Reachability
+from gateway.messages import (
+    Action,
+    Address,
+    Attachment,
+    ChatMoved,
+    Inbound,
+    InboundMessage,
+    Reachability,
+)
 from gateway.models import Conversation, Delivery, Message, Revision
 from gateway.states import State
 from gateway.store import insert, insert_once, touch_conversation
@@ -41,7 +50,6 @@ from storage.prepared import Prepared
 
 EARLIER_MAX = 50  # lines looked back for words that were used before
 _LONE_NUMBER = re.compile(r"\s*([1-9])\s*[.)。）]?\s*")
-ATTACHMENTS_MAX = 10  # of one message; the rest of an album is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,8 @@ class Router:
         inbound = _chosen_by_number(session, conversation, inbound)
         text = inbound.text or self._label(session, conversation, inbound)
         message = self._conversations.append(session, conversation, Draft(
-            text=text, author=CUSTOMER, action=inbound.action, attachments=inbound.attachments,
+            text=text, author=CUSTOMER, action=inbound.action,
+            attachments=inbound.attachments[:FILES_PER_MESSAGE_MAX],
             reply_to=self._answered(session, inbound), sent_at=inbound.sent_at,
             album=_album(inbound),
         ))  # fmt: skip
@@ -149,14 +158,19 @@ class Router:
         message = session.exec(select(Message).where(Message.album == _album(inbound))).first()
         if message is None:
             return None
-        files = [asdict(one) for one in inbound.attachments]
-        message.attachments = [*message.attachments, *files][:ATTACHMENTS_MAX]
+        conversation = session.get_one(Conversation, message.conversation_id)
+        language = language_of(conversation)
+        before = [Attachment(**one) for one in message.attachments]
+        files = [*before, *inbound.attachments][:FILES_PER_MESSAGE_MAX]
         if inbound.text:
             message.text = inbound.text
+        elif message.text == self._phrases.files(before, language):
+            message.text = self._phrases.files(files, language)
+        message.attachments = [asdict(one) for one in files]
         session.add(message)
         written = Written(message.id, message.seq)
         self._arrived(session, written, message.conversation_id, inbound)
-        touch_conversation(session, session.get_one(Conversation, message.conversation_id))
+        touch_conversation(session, conversation)
         return Received(message.id, message.seq)
 
     def _answered(self, session: Session, inbound: InboundMessage) -> str | None:
@@ -169,7 +183,7 @@ class Router:
     def _talks_here(self, session: Session, inbound: InboundMessage) -> bool:
         """Whether the sender has a talk with us in this very thread."""
         who = person_at(session, inbound.address, inbound.sender)
-        key = talk.thread_key(inbound.address)
+        key = deliveries.thread_key(inbound.address)
         return bool(key and who and newest(session, who, key))
 
     def _reached(self, session: Session, change: Reachability) -> None:
@@ -178,7 +192,7 @@ class Router:
             return
         reason = "the customer does not take messages here any more"
         for conversation in places.shut_out(session, change.address, reason):
-            language = talk.language_of(conversation)
+            language = language_of(conversation)
             text = self._phrases.say("place.shut_out", language, channel=change.address.channel)
             self._conversations.append(session, conversation, Draft(text=text, note=True))
 
@@ -190,17 +204,16 @@ class Router:
         insert(session, Delivery, {
             "id": new_id(), "message_id": message.id, "conversation_id": conversation_id,
             "surface": address.channel, "account": address.account, "chat": address.chat,
-            "thread": address.thread, "destination": talk.destination(address),
-            "external_id": inbound.external_id, "ord": message.seq * talk.PARTS_MAX,
+            "thread": address.thread, "destination": deliveries.destination(address),
+            "external_id": inbound.external_id, "ord": message.seq * deliveries.PARTS_MAX,
             "state": "delivered", "due": now, "created_at": now,
         })  # fmt: skip
 
     def _label(self, session: Session, conversation: Conversation, inbound: InboundMessage) -> str:
         """What a pressed button or an unreadable attachment says in the transcript."""
-        language = talk.language_of(conversation)
+        language = language_of(conversation)
         if inbound.action is None:
-            kinds = " ".join(attachment.kind for attachment in inbound.attachments)
-            return self._phrases.say("place.unreadable", language, kind=kinds or "?")
+            return self._phrases.files(inbound.attachments, language)
         offered = offered_labels(session, conversation)
         return offered.get(inbound.action) or self._phrases.button(inbound.action, language).label
 
@@ -337,7 +350,9 @@ def _bot_lines_since() -> Prepared[int]:
 
 
 def _album(inbound: InboundMessage) -> str | None:
-    return f"{talk.destination(inbound.address)}\x1f{inbound.album}" if inbound.album else None
+    return (
+        f"{deliveries.destination(inbound.address)}\x1f{inbound.album}" if inbound.album else None
+    )
 
 
 def spoken_language(inbound: InboundMessage, before: str | None) -> Language:

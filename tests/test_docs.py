@@ -48,6 +48,10 @@ FIGURES = [
     ("web-chat.md", "40,000 ch", "40,000 个", "channels.web.fields.TEXT_CHARS_MAX", 40_000),
     ("email.md", "10 MB", "10 MB", "channels.email.mail_bytes_max", 10_000_000),
     ("web-chat.md", "20 me", "20 条", "channels.web.settings.Settings.messages_per_minute", 20),
+    ("web-chat.md", "10 files", "10 个文件", "gateway.files.FILES_PER_MESSAGE_MAX", 10),
+    ("web-chat.md", "20 MB", "20 MB", "gateway.files.FILE_BYTES_MAX", 20_000_000),
+    ("agents-console.md", "10 files", "10 个文件", "gateway.files.FILES_PER_MESSAGE_MAX", 10),
+    ("agents-console.md", "20 MB", "20 MB", "gateway.files.FILE_BYTES_MAX", 20_000_000),
     ("hand-back-and-resolve.md", "three d", "三天", "gateway.conversations.REOPEN_WITHIN", 3 * DAY),
     ("admin-and-team.md", "12 ch", "12 个", "agent_inbox.auth.PASSWORD_CHARS_MIN", 12),
     ("admin-and-team.md", "24 h", "24 小时", "agent_inbox.auth.FIRST_RUN_VALID", DAY),
@@ -351,7 +355,8 @@ def test_the_manual_names_the_buttons_as_they_are(language: str):
 CONSOLE_LABELS = {
     "agents-console.md": (
         "list.queue", "list.mine", "list.all", "do.claim", "do.take_over", "do.release",
-        "write.send", "write.save_note", "people.join", "people.undo",
+        "write.send", "write.save_note", "people.join", "people.undo", "file.attach", "file.show",
+        "delivery.unknown", "delivery.failed", "delivery.resend",
     ),
     "hand-back-and-resolve.md": ("do.hand_back", "do.release", "do.resolve", "list.all"),
     "documents.md": ("nav.knowledge", "know.remove", "rev.live"),

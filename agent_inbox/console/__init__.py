@@ -13,7 +13,16 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Scope
 
 from agent_inbox.auth import Passwords, first_run_token
-from agent_inbox.console import access, documents, explanations, inbox, live, pages, team
+from agent_inbox.console import (
+    access,
+    documents,
+    explanations,
+    files,
+    inbox,
+    live,
+    pages,
+    team,
+)  # fmt: skip
 from agent_inbox.console.bodies import BODY_BYTES_MAX
 from agent_inbox.console.guard import Guard, SignedIn, check_policies
 from agent_inbox.console.parts import ConsoleParts
@@ -22,6 +31,8 @@ from agent_inbox.console.team import welcome_path
 from agent_inbox.desk import Desk
 from agent_inbox.people import People
 from agent_inbox.ports import KnowledgeBase, Librarian
+from gateway.attachments import Attachments
+from gateway.files import FILE_BYTES_MAX
 from gateway.ports import Clock
 from gateway.store import Store
 
@@ -38,9 +49,9 @@ class ConsoleSettings:
 
 
 def build_console(
-    *, store: Store, desk: Desk, people: People, knowledge: KnowledgeBase, clock: Clock,
-    stopping: asyncio.Event, settings: ConsoleSettings, librarian: Librarian,
-    passwords: Passwords | None = None,
+    *, store: Store, desk: Desk, people: People, knowledge: KnowledgeBase,
+    attachments: Attachments, clock: Clock, stopping: asyncio.Event, settings: ConsoleSettings,
+    librarian: Librarian, passwords: Passwords | None = None,
 ) -> list[Router]:  # fmt: skip
     """The console's routes, below /console. Raises RouteWithoutPolicy.
 
@@ -50,7 +61,8 @@ def build_console(
         store, clock, public_url=settings.public_url, trusted_proxies=settings.trusted_proxies
     )
     parts = ConsoleParts(
-        store=store, desk=desk, people=people, knowledge=knowledge, clock=clock, stopping=stopping,
+        store=store, desk=desk, people=people, knowledge=knowledge, attachments=attachments,
+        clock=clock, stopping=stopping,
         passwords=passwords or Passwords(), guard=guard, public_url=settings.public_url,
         librarian=librarian,
     )  # fmt: skip
@@ -60,18 +72,24 @@ def build_console(
 
 def all_handlers() -> list[BaseRouteHandler]:
     """Every route of the console: the inventory that policies are checked against."""
-    groups = (access, inbox, documents, explanations, team, live, pages)
-    return [handler for group in groups for handler in (*group.HANDLERS,)] + [documents.UPLOAD]
+    groups = (access, inbox, documents, explanations, files, team, live, pages)
+    uploads = [documents.UPLOAD, files.UPLOAD]
+    return [handler for group in groups for handler in (*group.HANDLERS,)] + uploads
 
 
 def _api(parts: ConsoleParts, settings: ConsoleSettings) -> Router:
     larger = Router(
         "/", route_handlers=[documents.UPLOAD], request_max_body_size=settings.upload_bytes_max
     )
-    groups = (access, inbox, documents, explanations, team, live)
+    enclosed = Router("/", route_handlers=[files.UPLOAD], request_max_body_size=FILE_BYTES_MAX)
+    groups = (access, inbox, documents, explanations, files, team, live)
     return Router(
         f"{PATH}/api",
-        route_handlers=[larger, *(handler for group in groups for handler in group.HANDLERS)],
+        route_handlers=[
+            larger,
+            enclosed,
+            *(handler for group in groups for handler in group.HANDLERS),
+        ],
         guards=[parts.guard.as_function()],
         dependencies={
             "parts": Provide(lambda: parts, sync_to_thread=False),

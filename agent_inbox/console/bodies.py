@@ -11,6 +11,7 @@ from agent_inbox.console.problems import Problem
 from agent_inbox.desk import Outcome
 from agent_inbox.people import Account, Found
 from agent_inbox.store import Row
+from gateway.files import FILES_PER_MESSAGE_MAX
 from gateway.messages import Line
 from rag.types import Language, SourceSummary
 from storage.text import clean_text
@@ -67,10 +68,13 @@ class ClaimBody(Body):
 
 
 class ReplyBody(Body):
+    """`files` are ids of uploads; with one, the text may be empty."""
+
     text: Text
     epoch: Seq
     seen_seq: Seq
     client_id: ClientId
+    files: Annotated[list[Short], Meta(max_length=FILES_PER_MESSAGE_MAX)] = []
 
 
 class NoteBody(Body):
@@ -208,6 +212,16 @@ class TeamMember(Struct, kw_only=True):
     enabled: bool
     invited: bool
     created_at: datetime
+
+
+class Kept(Struct, kw_only=True):
+    """An upload that a reply can name."""
+
+    id: str
+    name: str
+    kind: str
+    media_type: str
+    size_bytes: int
 
 
 class Browser(Struct, kw_only=True):

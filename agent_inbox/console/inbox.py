@@ -150,8 +150,21 @@ async def reply(
     """Write to the customer, and own the conversation."""
     body = await read_body(request, ReplyBody)
     view = View(conversation_id=conversation_id, epoch=body.epoch, seen_seq=body.seen_seq)
-    verb = parts.desk.reply(who.worker, view, said(body.text), client_id=body.client_id)
+    text = clean_text(body.text).strip() if body.files else said(body.text)
+    verb = parts.desk.reply(who.worker, view, text, client_id=body.client_id, files=body.files)
     return await _done(parts, view, verb)
+
+
+@post(
+    "/conversations/{conversation_id:str}/messages/{message_id:str}/resend",
+    policy=Policy.AGENT, status_code=200,
+)  # fmt: skip
+async def resend(
+    conversation_id: FromPath[str], message_id: FromPath[str], parts: Parts, who: Who
+) -> Thread:
+    """Send once more what failed, or may not have arrived. Pressed twice, it goes out once."""
+    view = View(conversation_id=conversation_id)
+    return await _done(parts, view, parts.desk.resend(who.worker, view, message_id))
 
 
 @post("/conversations/{conversation_id:str}/note", policy=Policy.AGENT, status_code=200)
@@ -245,5 +258,6 @@ async def _done(parts: ConsoleParts, view: View, verb: Awaitable[object]) -> Thr
 
 
 HANDLERS = (
-    cases, conversation, lines, claim, reply, note, release, hand_back, resolve, join, part, people,
+    cases, conversation, lines, claim, reply, resend, note, release, hand_back, resolve, join, part,
+    people,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from agent_inbox.desk import Desk
 from agent_inbox.people import People
 from agent_inbox.ports import KnowledgeBase, Librarian
 from agent_inbox.store import Cursor
+from gateway.attachments import Attachments
 from gateway.ports import Clock
 from gateway.store import Store
 
@@ -25,6 +26,7 @@ class ConsoleParts:
     people: People
     knowledge: KnowledgeBase
     librarian: Librarian
+    attachments: Attachments
     clock: Clock
     passwords: Passwords
     stopping: asyncio.Event

@@ -9,7 +9,16 @@ from sqlalchemy.exc import OperationalError
 
 from agent_inbox import auth
 from agent_inbox.desk import Unknown
-from gateway.errors import IllegalMove, StaleEpoch, StaleView, TooMuch, Unauthorised
+from gateway.errors import (
+    EmptyFile,
+    IllegalMove,
+    NoSuchFile,
+    NoSuchMessage,
+    StaleEpoch,
+    StaleView,
+    TooMuch,
+    Unauthorised,
+)
 from rag.errors import RagError, SourceUnknown, SourceUnreadable
 from storage.database import DatabaseError
 from storage.text import UnstorableText
@@ -50,6 +59,9 @@ TITLES = {
     "invalid": "The body does not fit",
     "too-much": "Too often",
     "unreadable-document": "The document cannot be taken in",
+    "file-gone": "The file is not there (any more)",
+    "empty-file": "The file is empty",
+    "provider-down": "The network that has the file does not hand it out now",
     "knowledge-down": "The knowledge base does not answer",
     "busy": "Too much is going on",
     "failed": "Something broke on our side",
@@ -75,8 +87,12 @@ def problem_of(error: Exception) -> Problem:
             return Problem(409, "illegal-move", str(error))
         case Unauthorised():
             return Problem(403, "forbidden", str(error))
-        case Unknown() | SourceUnknown():
+        case Unknown() | SourceUnknown() | NoSuchMessage():
             return Problem(404, "not-found")
+        case NoSuchFile():
+            return Problem(410, "file-gone", str(error))
+        case EmptyFile():
+            return Problem(422, "empty-file", str(error))
         case TooMuch():
             return Problem(429, "too-much", str(error), extra={"wait_s": error.wait_s})
         case UnstorableText():

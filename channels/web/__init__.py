@@ -4,6 +4,7 @@ We are the provider here. The customer's browser reads our own store by `seq`, s
 message is a delivered one (`Capabilities.pulled`), and nothing is ever sent twice.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -16,8 +17,11 @@ from channels.web.fields import TEXT_CHARS_MAX, MessagePosted
 from channels.web.http import chat_routes
 from channels.web.pages import page_routes
 from channels.web.settings import NAME, Settings
+from gateway.errors import Refused
+from gateway.files import FILE_BYTES_MAX
 from gateway.messages import (
     Address,
+    Attachment,
     Capabilities,
     InboundMessage,
     OutboundMessage,
@@ -33,6 +37,7 @@ CAPABILITIES = Capabilities(
     text_units_max=TEXT_CHARS_MAX,
     buttons_max=10,
     markup="markdown",
+    attachment_bytes_max=FILE_BYTES_MAX,
     edits=True,
     deletes=True,
     typing=True,
@@ -70,6 +75,15 @@ class WebChannel:
     def parse(self, event: RawEvent) -> InboundMessage | None:
         """A message that was kept but not read when it came: these are our own bytes."""
         return message_of(event, msgspec.json.decode(event.body, type=MessagePosted))
+
+    async def fetch(self, attachment: Attachment, *, bytes_max: int) -> bytes:
+        """The bytes of a visitor's upload, which we keep. Raises Refused."""
+        if attachment.size_bytes > bytes_max:
+            raise Refused(f"the file has more than {bytes_max} bytes")
+        try:
+            return await asyncio.to_thread(self.chat.parts.files.load, attachment.reference)
+        except FileNotFoundError:
+            raise Refused("the file is not kept any more") from None
 
     async def run(self, receive: Intake) -> None:
         """Nothing to fetch: browsers come to us."""

@@ -1,9 +1,10 @@
 """What the web chat does, whatever it is asked over: sessions, messages in, items out."""
 
 import asyncio
+import json
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 
@@ -19,11 +20,12 @@ from channels.web.identity import BadIdentity, HostIdentity
 from channels.web.problems import Problem
 from channels.web.sessions import Asked, Opened, Sessions
 from channels.web.settings import NAME, Settings
+from gateway.attachments import Attachments, uploaded
 from gateway.contacts import KnownVisitor, see, visitor_of
 from gateway.feed import Signal, Subscription
 from gateway.history import news_after
-from gateway.messages import Address, InboundMessage, Item, RawEvent, Sender
-from gateway.models import Conversation
+from gateway.messages import Address, Attachment, InboundMessage, Item, RawEvent, Sender
+from gateway.models import Conversation, Message
 from gateway.router import Received
 from rag.types import Language
 
@@ -85,6 +87,10 @@ class Chat:
         self.sessions = _per_minute(settings.sessions_per_minute)
         self.messages = _per_minute(settings.messages_per_minute)
         self.reads = _per_minute(settings.reads_per_minute)
+        self.uploads = _per_minute(settings.uploads_per_minute)
+        self.uploads_there = _per_minute(settings.uploads_per_address)
+        self.downloads = _per_minute(settings.downloads_per_minute)
+        self.attachments = Attachments(parts.store, parts.files, parts.clock, channels={})
         self._waiting: set[Subscription] = set()
         self._stop_watch: asyncio.Task[None] | None = None
         self._host_key = settings.host_key
@@ -110,8 +116,8 @@ class Chat:
         return await self.parts.store.read(lambda session: self._visitor(session, token))
 
     async def take(self, visitor: KnownVisitor, posted: MessagePosted) -> Received:
-        """Take a cleaned message in. Raises like `Ingress.take`."""
-        event = event_of(visitor, posted)
+        """Take a cleaned message in. Raises like `Ingress.take`, and NoSuchFile."""
+        event = event_of(visitor, posted, await self._named(visitor, posted.files))
         received = await self.parts.ingress.take(event, message_of(event, posted))
         if visitor.contact_id is None:  # made just now: its readers wait on the visitor's topic
             self.parts.store.feed.publish((visitor_topic(visitor.id),))
@@ -119,6 +125,28 @@ class Chat:
             now = self.parts.clock()
             await self.parts.store.write(lambda session: see(session, visitor.id, now))
         return received
+
+    async def _named(self, visitor: KnownVisitor, ids: Sequence[str]) -> tuple[Attachment, ...]:
+        if not ids:
+            return ()
+        now = self.parts.clock()
+        return await self.parts.store.read(
+            lambda session: uploaded(session, owner_of(visitor), ids, now=now)
+        )
+
+    async def file(self, visitor: KnownVisitor, message_id: str, n: int) -> Attachment | None:
+        """A file of ours in a message that the visitor may see."""
+
+        def find(session: Session) -> Attachment | None:
+            row = session.get(Message, message_id)
+            if row is None or row.contact_id != visitor.contact_id or row.thread_key:
+                return None
+            if row.note or row.withdrawn_at is not None or not 0 <= n < len(row.attachments):
+                return None
+            return Attachment(**row.attachments[n])
+
+        found = await self.parts.store.read(find)
+        return found if found and self.parts.files.holds(found.reference) else None
 
     async def page(self, token: str, at: Position) -> Page:
         """Raises Unauthorised."""
@@ -207,25 +235,38 @@ def visitor_topic(visitor_id: str) -> str:
     return f"visitor:{visitor_id}"
 
 
-def event_of(visitor: KnownVisitor, posted: MessagePosted) -> RawEvent:
-    """What is committed for a message. The visitor's language is no part of its content."""
+def owner_of(visitor: KnownVisitor) -> str:
+    """Whose uploads a visitor's are."""
+    return f"visitor:{visitor.id}"
+
+
+def event_of(
+    visitor: KnownVisitor, posted: MessagePosted, files: Sequence[Attachment] = ()
+) -> RawEvent:
+    """What is committed for a message. The visitor's language is no part of its content, nor is
+    what `files` are like: their ids are."""
+    headers = {"language": visitor.language} if visitor.language else {}
+    if files:
+        headers["files"] = json.dumps([asdict(one) for one in files])
     return RawEvent(
         channel=NAME,
         account=visitor.account,
         external_id=f"{visitor.id}:{posted.client_message_id}",
         body=canonical(posted),
-        headers={"language": visitor.language} if visitor.language else {},
+        headers=headers,
     )
 
 
 def message_of(event: RawEvent, posted: MessagePosted) -> InboundMessage:
     visitor_id, _, _ = event.external_id.partition(":")
     language = event.headers.get("language")
+    files = json.loads(event.headers.get("files", "[]"))
     return InboundMessage(
         address=Address(channel=NAME, account=event.account, chat=visitor_id),
         external_id=event.external_id,
         sender=Sender(external_id=visitor_id, language=_language(language)),
         text=posted.text or "",
+        attachments=tuple(Attachment(**one) for one in files),
         action=posted.action,
         reply_to=posted.reply_to,
     )

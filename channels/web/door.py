@@ -22,7 +22,7 @@ from channels.web.admission import client_key, is_foreign
 from channels.web.chat import Chat
 from channels.web.problems import MEDIA_TYPE, Problem, ProblemName, answer, preferred
 from channels.web.strict_json import BadJson, read_json
-from gateway.errors import Conflict, TooMuch, Unauthorised
+from gateway.errors import Conflict, EmptyFile, NoSuchFile, TooMuch, Unauthorised
 from storage.database import DatabaseError
 from storage.ids import new_id
 from storage.text import UnstorableText
@@ -103,7 +103,7 @@ def body_check(chat: Chat) -> Callable[[Request[Any, Any, Any]], Any]:
     """Checks a body before Litestar parses it. The bytes are kept by the request, read once."""
 
     async def check(request: Request[Any, Any, Any]) -> None:
-        if request.method != "POST":
+        if request.method != "POST" or request.route_handler.opt.get("takes") == "bytes":
             return
         content_type, _, parameter = request.headers.get("content-type", "").partition(";")
         charset = parameter.strip().lower().replace('"', "")
@@ -149,6 +149,10 @@ def as_problem(error: Exception) -> Problem:
             return error
         case Unauthorised():
             return Problem("unauthorised")
+        case NoSuchFile():
+            return Problem("no-such-file")
+        case EmptyFile():
+            return Problem("empty-file")
         case Conflict():
             return Problem("conflict")
         case TooMuch():

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from channels.web.problems import ProblemBody
-from gateway.messages import Action, Author, Item
+from gateway.files import FILES_PER_MESSAGE_MAX
+from gateway.messages import Action, AttachmentKind, Author, FileLabel, Item
 from storage.text import clean_text
 
 TEXT_CHARS_MAX = 40_000
@@ -28,6 +29,7 @@ ClientMessageId = Annotated[
     ),
 ]
 LanguageTag = Annotated[str, Meta(pattern=_TAG, examples=["en", "zh-CN"])]
+FileId = Annotated[str, Meta(pattern=_ID)]
 Place = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 
 
@@ -49,12 +51,14 @@ class SessionMade(Struct, kw_only=True):
 
 
 class MessagePosted(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A customer's words, or the button pressed: exactly one of `text` and `action`."""
+    """A customer's words, or the button pressed: exactly one of `text` and `action`. `files` are
+    ids of uploads; with them, the text may be left out."""
 
     client_message_id: ClientMessageId
     text: Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)] | None = None
     action: Action | None = None
     reply_to: Annotated[str, Meta(pattern=_ID)] | None = None
+    files: Annotated[list[FileId], Meta(max_length=FILES_PER_MESSAGE_MAX)] = []
 
 
 class MessageTaken(Struct, kw_only=True):
@@ -79,6 +83,26 @@ class ShownCitation(Struct, kw_only=True):
     quote: str
 
 
+class ShownAttachment(Struct, kw_only=True):
+    """A file of a message. `url`: where its bytes are, below this server; null if not here."""
+
+    n: int
+    kind: AttachmentKind
+    name: str
+    media_type: str
+    size_bytes: int
+    url: str | None
+
+
+class FileKept(Struct, kw_only=True):
+    """An upload: its `id` is what a message names."""
+
+    id: str
+    name: str
+    media_type: str
+    size_bytes: int
+
+
 class ShownItem(Struct, kw_only=True):
     """A message as its customer may see it. Optional fields are left out when they say nothing."""
 
@@ -89,6 +113,7 @@ class ShownItem(Struct, kw_only=True):
     buttons: list[ShownButton]
     citations: list[ShownCitation]
     created_at: datetime
+    attachments: list[ShownAttachment] | UnsetType = UNSET
     agent: str | UnsetType = UNSET
     edited_at: datetime | UnsetType = UNSET
     withdrawn: Literal[True] | UnsetType = UNSET
@@ -204,16 +229,29 @@ def shown(item: Item) -> ShownItem:
             for c in item.citations
         ],
         created_at=item.created_at,
+        attachments=[_file(item.id, one) for one in item.attachments] or UNSET,
         agent=item.agent or UNSET,
         edited_at=item.edited_at or UNSET,
         withdrawn=True if item.withdrawn else UNSET,
     )  # fmt: skip
 
 
+def _file(message_id: str, one: FileLabel) -> ShownAttachment:
+    here = f"/chat/messages/{message_id}/attachments/{one.n}" if one.held == "here" else None
+    return ShownAttachment(
+        n=one.n, kind=one.kind, name=one.name, media_type=one.media_type,
+        size_bytes=one.size_bytes, url=here,
+    )  # fmt: skip
+
+
 def cleaned(posted: MessagePosted) -> MessagePosted:
     """`posted` with its text in the form that is stored. Raises UnstorableText, or ValueError
     naming the field that is wrong."""
-    if (posted.text is None) == (posted.action is None):
+    if posted.files and posted.action is not None:
+        raise ValueError("a pressed button carries no files")
+    if posted.text is not None and posted.action is not None:
+        raise ValueError("exactly one of text and action is needed")
+    if posted.text is None and posted.action is None and not posted.files:
         raise ValueError("exactly one of text and action is needed")
     if posted.text is None:
         return posted

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
+from channels.web import files
 from channels.web.chat import Chat, News, Position
 from channels.web.door import (
     OriginGuard,
@@ -77,7 +78,13 @@ async def start_session(
     summary="Post a message, or press a button",
     description="Safe to repeat: the same client_message_id gives the same answer.",
     responses=responses(
-        *BODY_PROBLEMS, "unauthorised", "conflict", "unstorable-text", "too-many", "unavailable"
+        *BODY_PROBLEMS,
+        "unauthorised",
+        "conflict",
+        "unstorable-text",
+        "no-such-file",
+        "too-many",
+        "unavailable",
     ),
     security=BEARER,
     tags=["chat"],
@@ -130,7 +137,13 @@ def chat_routes(chat: Chat) -> Sequence[ControllerRouterHandler]:
     return [
         Router(
             "/chat",
-            route_handlers=[start_session, post_message, read_messages, chat_socket],
+            route_handlers=[
+                start_session,
+                post_message,
+                read_messages,
+                *files.HANDLERS,
+                chat_socket,
+            ],
             dependencies={"chat": Provide(lambda: chat, sync_to_thread=False)},
             middleware=[OriginGuard(chat.parts.origins)],
             before_request=body_check(chat),

@@ -6,7 +6,8 @@ so that a host page needs one tag and its content policy one address.
 
 import gzip
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -18,6 +19,10 @@ from litestar.types import ControllerRouterHandler
 WIDGET_PARTS = tuple(
     f"{name}.js" for name in ("words", "style", "markup", "memory", "line", "view", "element")
 )
+
+_STYLE = re.compile(r"const STYLE = `[^`]*`")
+_BLANK = re.compile(r"\s*([;{}])\s*|([:,])\s+")
+_REMARK = re.compile(r"\s+// [^\"'`]*$")
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -58,14 +63,34 @@ def widget_script() -> bytes:
         for name in WIDGET_PARTS
         for line in (folder / name).read_text("utf-8").splitlines()
     ]
-    code = "\n".join(line for line in lines if line and not line.startswith("//"))
-    return f'(() => {{\n"use strict";\n{code}\n}})();\n'.encode()
+    return f'(() => {{\n"use strict";\n{_packed(_code(lines))}\n}})();\n'.encode()
+
+
+def files_script() -> bytes:
+    """What the widget loads when the first file is touched."""
+    text = (_static() / "files.js").read_text("utf-8")
+    return f"{_packed(_code(line.strip() for line in text.splitlines()))}\n".encode()
+
+
+def _packed(code: str) -> str:
+    """`code` without the blanks of its style sheets."""
+    return _STYLE.sub(lambda found: _BLANK.sub(lambda blank: blank[1] or blank[2], found[0]), code)
+
+
+def _code(lines: Iterable[str]) -> str:
+    """Without blank lines and comments."""
+    return "\n".join(
+        _REMARK.sub("", line) for line in lines if line and not line.startswith(("//", "/**"))
+    )
 
 
 def page_routes(*, demo: bool) -> Sequence[ControllerRouterHandler]:
-    """/widget.js, and with `demo` the page at /."""
+    """/widget.js with what it loads later, and with `demo` the page at /."""
     script = "text/javascript; charset=utf-8"
-    assets = {"/widget.js": _asset(widget_script(), script, SCRIPT_HEADERS)}
+    assets = {
+        "/widget.js": _asset(widget_script(), script, SCRIPT_HEADERS),
+        "/widget-files.js": _asset(files_script(), script, SCRIPT_HEADERS),
+    }
     if demo:
         for path, name, media_type in (
             ("/", "demo.html", "text/html; charset=utf-8"),

@@ -21,7 +21,7 @@ ProblemName = Literal[
     "bad-json", "not-json", "too-large", "too-slow", "invalid", "unstorable-text",
     "identity-refused", "bad-identity", "link-spent", "cannot-join", "unauthorised",
     "foreign-origin", "conflict", "too-many", "unavailable", "not-found", "method-not-allowed",
-    "failed",
+    "failed", "not-a-file", "no-such-file", "empty-file",
 ]  # fmt: skip
 
 
@@ -78,6 +78,17 @@ KINDS: Mapping[ProblemName, Kind] = {
     "not-json": Kind(415, "Not application/json", {
         "en": "Send the body as application/json, without an encoding.",
         "zh": "请以 application/json 发送请求内容，且不要压缩编码。",
+    }),
+    "not-a-file": Kind(415, "Not application/octet-stream", {
+        "en": "Send the file's bytes as application/octet-stream, without an encoding.",
+        "zh": "请以 application/octet-stream 发送文件内容，且不要压缩编码。",
+    }),
+    "empty-file": Kind(422, "Empty file", {
+        "en": "The file is empty.", "zh": "文件为空。",
+    }),
+    "no-such-file": Kind(422, "No such file", {
+        "en": "A file of this message is not there any more. Choose it again.",
+        "zh": "此消息中的文件已不存在，请重新选择。",
     }),
     "invalid": Kind(422, "Not valid", {
         "en": "A field is missing, unknown or out of its limits; extra names it.",

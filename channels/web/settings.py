@@ -27,6 +27,10 @@ class Settings(ChannelSettings):
     sessions_per_minute: Count = 30  # new visitors from one address
     messages_per_minute: Count = 20  # of one visitor
     reads_per_minute: Count = 300  # of one visitor, over HTTP
+    uploads_per_minute: Count = 10  # files of one visitor
+    uploads_per_address: Count = 60  # files a minute from one address
+    upload_wait_s: Seconds = 120.0  # for a file to arrive
+    downloads_per_minute: Count = 60  # of one visitor
     poll_wait_s_max: Annotated[float, Field(gt=0, le=25)] = 25.0
     sockets_per_address: Count = 20
     hello_wait_s: Seconds = 10.0

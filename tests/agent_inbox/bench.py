@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from litestar import Litestar
 from sqlmodel import Session, select
@@ -17,7 +18,9 @@ from agent_inbox.models import Agent, Case
 from agent_inbox.people import People
 from agent_inbox.ports import Librarian
 from agent_inbox.store import open_case
+from gateway.attachments import Attachments
 from gateway.conversations import CUSTOMER
+from gateway.files import Files
 from gateway.handoff import HandOver, Signal
 from gateway.history import transcript
 from gateway.messages import Action, Line
@@ -144,10 +147,12 @@ class Bench:
         self.desk = Desk(self.store, self.world.conversations, clock)
         self.knowledge = knowledge or ListKnowledge()
         self.stopping = asyncio.Event()
+        self.files = Files(Path(database.url.removeprefix("sqlite:///")).parent / "attachments")
+        self.attachments = Attachments(self.store, self.files, clock, self.world.channels)
         self.app = Litestar(
             build_console(
                 store=self.store, desk=self.desk, people=People(self.store, self.world.links),
-                knowledge=self.knowledge, clock=clock,
+                knowledge=self.knowledge, attachments=self.attachments, clock=clock,
                 stopping=self.stopping, settings=settings or ConsoleSettings(),
                 passwords=Passwords(time_cost=1, memory_kib=64),
                 librarian=librarian or ForgetfulLibrarian(),

@@ -21,7 +21,11 @@ from tests.channels.site import Site, signed
 from tests.conftest import TurnedClock
 
 PAGE = Path(__file__).parents[2] / "docs/web-channel.md"
-OPERATIONS = {("POST", "/chat/sessions"), ("POST", "/chat/messages"), ("GET", "/chat/messages")}
+DOWNLOAD = "/chat/messages/{message_id}/attachments/{n}"
+OPERATIONS = {
+    ("POST", "/chat/sessions"), ("POST", "/chat/messages"), ("GET", "/chat/messages"),
+    ("POST", "/chat/files"), ("GET", DOWNLOAD),
+}  # fmt: skip
 
 
 def document(site: Site) -> dict[str, Any]:
@@ -29,7 +33,7 @@ def document(site: Site) -> dict[str, Any]:
 
 
 def test_the_public_contract_is_documented(site: Site):
-    """Three operations, their errors with their URNs, and who needs the token."""
+    """Five operations, their errors with their URNs, and who needs the token."""
     paths = document(site)["paths"]
     found = {(verb.upper(), path) for path in paths for verb in paths[path]}
     post = paths["/chat/messages"]["post"]
@@ -72,7 +76,7 @@ async def test_generated_requests_get_documented_answers(patient: tuple[Served, 
         for method, path in sorted(OPERATIONS):
             for case in _cases(schema[path][method]):
                 answer = await client.request(
-                    method, path, params=case.query or None,
+                    method, path.format(**(case.path_parameters or {})), params=case.query or None,
                     headers=signed(token, **{"Content-Type": "application/json"}),
                     content=_bytes(case.body) if method == "POST" else None,
                 )  # fmt: skip

@@ -25,6 +25,19 @@ async def test_the_widget_is_small(client: httpx.AsyncClient):
     assert gzip.decompress(packed) == widget_script()
 
 
+async def test_what_files_need_is_loaded_later_and_is_small(client: httpx.AsyncClient):
+    """At most 3 KB more, from any site, once somebody touches a file."""
+    async with client.stream(
+        "GET", "/widget-files.js", headers={"Accept-Encoding": "gzip", "Origin": FOREIGN}
+    ) as response:
+        packed = b"".join([chunk async for chunk in response.aiter_raw()])
+
+    assert len(packed) <= 3 * 1024
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["content-type"].startswith("text/javascript")
+    assert b"export class Filing" in gzip.decompress(packed)
+
+
 async def test_any_site_may_load_the_widget(client: httpx.AsyncClient):
     """It is the same for everybody, so it is not guarded by origin; it says that it is a script."""
     response = await client.get("/widget.js", headers={"Origin": FOREIGN})

@@ -53,7 +53,6 @@ async def chat(
             if request.param == "webhook":
                 await until(telegram.hooked)
             yield Chat(office, telegram)
-        await channel.close()
 
 
 async def test_a_text_is_answered(chat: Chat):

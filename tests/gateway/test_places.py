@@ -6,10 +6,10 @@ from sqlmodel import Session, col, select
 
 from gateway.conversations import Draft
 from gateway.errors import Blocked, Moved, Refused
+from gateway.files import FILES_PER_MESSAGE_MAX
 from gateway.history import transcript
 from gateway.messages import Line
 from gateway.models import Contact, Conversation, InboxEvent, Message
-from gateway.router import ATTACHMENTS_MAX
 from tests.gateway.world import ANA, World
 
 
@@ -54,10 +54,10 @@ async def test_an_album_that_comes_again_changes_nothing(world: World) -> None:
 
 async def test_an_album_beyond_the_limit_keeps_the_first_files(world: World) -> None:
     """The eleventh picture is left out, the message is not."""
-    await come(world, *[photo(n) for n in range(ATTACHMENTS_MAX + 1)])
+    await come(world, *[photo(n) for n in range(FILES_PER_MESSAGE_MAX + 1)])
     [album] = [one for one in await stored(world) if one.author == "customer"]
 
-    assert len(album.attachments) == ATTACHMENTS_MAX
+    assert len(album.attachments) == FILES_PER_MESSAGE_MAX
 
 
 async def test_the_same_album_id_in_two_chats_is_two_messages(world: World) -> None:

@@ -20,7 +20,7 @@ export class Problem extends Error {
   }
 }
 
-const DETAILED = new Set(["unreadable-document", "invalid", "failed"]);
+const DETAILED = new Set(["unreadable-document", "invalid", "failed", "provider-down", "file-gone"]);
 
 let onSignedOut = () => {};
 
@@ -60,11 +60,25 @@ function settle(status, text) {
   throw problem;
 }
 
-/** Send a file; `progress(share)` hears how much of it has left, 0 to 1. */
-export function upload(file, progress) {
+/** Send a document; `progress(share)` hears how much of it has left, 0 to 1. */
+export const upload = (file, progress) => sendFile(`/sources?name=${encodeURIComponent(file.name)}`, file, progress);
+
+/** The bytes behind `path`, as a blob. */
+export async function fetchFile(path) {
+  let response;
+  try {
+    response = await fetch(BASE + path, { credentials: "same-origin" });
+    if (response.ok) return await response.blob();
+  } catch {
+    throw new Problem(0, { type: "urn:tandem:offline", title: "offline" });
+  }
+  return settle(response.status, await response.text());
+}
+
+export function sendFile(path, file, progress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `${BASE}/sources?name=${encodeURIComponent(file.name)}`);
+    request.open("POST", BASE + path);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
     request.onerror = () => reject(new Problem(0, { type: "urn:tandem:offline", title: "offline" }));

@@ -1,6 +1,7 @@
 // The card beside a conversation: the brief in words, and what is known of the person.
 
 import { fill, h, icon, toast } from "./dom.js";
+import { fileName, typedText } from "./files.js";
 import { accountsPart } from "./people.js";
 import { ago, clock, t } from "./words.js";
 
@@ -31,7 +32,7 @@ export class Card {
       section(t("card.why"), h("ul", { class: "signals" }, found.reasons.map(signal))),
       this.summary(brief.summary),
       section(t("card.wants"), brief.wants.length
-        ? h("ul", { class: "quotes" }, brief.wants.map((one) => h("li", {}, one.text, this.toLine(one.seq))))
+        ? h("ul", { class: "quotes" }, brief.wants.map((one) => h("li", {}, quoted(one), this.toLine(one.seq))))
         : h("p", { class: "nothing" }, t("card.nothing_said"))),
       section(t("card.tried"), brief.tried.length
         ? h("ul", { class: "tries" }, brief.tried.map((one) => this.tried(one)))
@@ -73,6 +74,12 @@ export class Card {
   toLine(seq) {
     return h("button", { class: "seq", onclick: () => this.thread.toLine(seq) }, `#${seq}`);
   }
+}
+
+/** What was said, and what came along. A brief of earlier times knows of no files. */
+function quoted(one) {
+  const attachments = one.files || [];
+  return [typedText({ text: one.text, attachments }), attachments.map((file) => h("span", { class: "chip" }, icon(file.kind === "image" ? "image" : "file"), fileName(file)))];
 }
 
 function section(title, ...children) {

@@ -3,6 +3,7 @@
 
 import { post } from "./api.js";
 import { fill, h, icon, randomId, toast } from "./dom.js";
+import { Tray, typedText } from "./files.js";
 import { customerName } from "./inbox.js";
 import { t } from "./words.js";
 
@@ -14,25 +15,48 @@ export class Composer {
     this.drafts = new Map();
     this.reply = this.box("reply");
     this.note = this.box("note");
+    this.tray = new Tray(() => this.drawButton());
     this.tabs = h("div", { class: "modes", role: "tablist" });
     this.conflict = h("div", { class: "conflict", role: "alert", hidden: true });
     this.hint = h("small", { class: "hint" });
     this.button = h("button", { class: "primary send", onclick: () => this.send() });
-    this.element = h("footer", { class: "composer" },
-      this.conflict, this.tabs, this.reply, this.note, h("div", { class: "foot" }, this.hint, this.button));
+    this.element = h("footer", {
+      class: "composer", ondragover: (event) => this.over(event), ondragleave: () => this.element.classList.remove("dropping"),
+      ondrop: (event) => this.dropped(event),
+    }, this.conflict, this.tabs, this.reply, this.note, h("div", { class: "foot" }, this.tray.element, this.tray.picker, this.tray.button, this.hint, this.button));
+  }
+
+  /** Files are for replies: a note takes none, so nothing dropped there can reach the customer. */
+  over(event) {
+    if (this.mode === "note" || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    this.element.classList.add("dropping");
+  }
+
+  dropped(event) {
+    this.element.classList.remove("dropping");
+    if (this.mode === "note" || !event.dataTransfer?.files.length) return;
+    event.preventDefault();
+    this.tray.add(event.dataTransfer.files);
+  }
+
+  pasted(event) {
+    if (event.target.dataset.mode === "note" || !event.clipboardData?.files.length) return;
+    event.preventDefault();
+    this.tray.add(event.clipboardData.files);
   }
 
   box(mode) {
     return h("textarea", {
       rows: "3", class: mode, "data-mode": mode,
-      oninput: (event) => this.typed(event.target), onkeydown: (event) => this.pressed(event),
+      oninput: (event) => this.typed(event.target), onkeydown: (event) => this.pressed(event), onpaste: (event) => this.pasted(event),
     });
   }
 
   /** Remember what was typed for the conversation that is left. */
   keep() {
     const { id } = this.thread;
-    if (id) this.drafts.set(id, { reply: this.reply.value, note: this.note.value, clientId: this.clientId });
+    if (id) this.drafts.set(id, { reply: this.reply.value, note: this.note.value, clientId: this.clientId, files: this.tray.kept });
   }
 
   open(id) {
@@ -40,6 +64,7 @@ export class Composer {
     this.reply.value = draft.reply;
     this.note.value = draft.note;
     this.clientId = draft.clientId || randomId();
+    this.tray.hold(draft.files || []);
     this.noteId = randomId();
     this.mode = "reply";
     this.hideConflict();
@@ -60,8 +85,17 @@ export class Composer {
     this.note.placeholder = t("write.note_here");
     this.reply.setAttribute("aria-label", this.reply.placeholder);
     this.note.setAttribute("aria-label", this.note.placeholder);
+    this.drawButton();
     fill(this.button, icon(isNote ? "lock" : "send"), h("span", {}, isNote ? t("write.save_note") : this.sendWords()), h("kbd", {}, t("write.hint")));
     fill(this.hint, !isNote && !this.thread.isMine ? t("write.claims") : "");
+  }
+
+  /** While a file is on its way there is nothing to send yet. */
+  drawButton() {
+    const isNote = this.mode === "note";
+    this.tray.button.hidden = isNote;
+    this.tray.element.hidden = isNote || this.tray.kept.length === 0;
+    this.button.disabled = this.sending || (!isNote && this.tray.isBusy);
   }
 
   sendWords() {
@@ -96,13 +130,16 @@ export class Composer {
 
   async sendReply(view) {
     const text = this.reply.value.trim();
-    if (!text) return this.reply.focus();
+    const files = this.tray.ids;
+    if (this.tray.isBusy) return;
+    if (!text && !files.length) return this.reply.focus();
     const { id } = this.thread;
     await this.during(async () => {
       try {
-        const data = await this.put(id, "reply", { ...view, text, client_id: this.clientId });
+        const data = await this.put(id, "reply", { ...view, text, files, client_id: this.clientId });
         if (id !== this.thread.id) return this.drafts.delete(id);
         this.reply.value = "";
+        this.tray.hold([]);
         this.clientId = randomId();
         this.hideConflict();
         grow(this.reply);
@@ -143,12 +180,12 @@ export class Composer {
 
   async during(work) {
     this.sending = true;
-    this.button.disabled = true;
+    this.drawButton();
     try {
       await work();
     } finally {
       this.sending = false;
-      this.button.disabled = false;
+      this.drawButton();
     }
   }
 
@@ -161,7 +198,7 @@ export class Composer {
     const words = taken ? t("stale.owner", { name: now.owner_name || "?" }) : fresh.length ? t("stale.view") : t("stale.moved");
     fill(this.conflict,
       h("strong", {}, words),
-      fresh.length > 0 && h("ul", {}, fresh.map((line) => h("li", {}, line.text))),
+      fresh.length > 0 && h("ul", {}, fresh.map((line) => h("li", {}, typedText(line) || line.text))),
       h("div", { class: "actions" },
         h("button", { onclick: () => (this.hideConflict(), this.reply.focus()) }, t("stale.keep")),
         h("button", { class: "primary", onclick: () => this.sendReply(this.thread.view()) }, t(taken ? "stale.take" : "stale.send"))));

@@ -105,9 +105,10 @@ export class ThreadView {
 
   put(line) {
     const known = this.lines.get(line.seq);
-    const print = JSON.stringify(line);
+    const resend = this.data.state !== "agent" || this.isMine || this.context.me.role === "admin" ? (one, button) => this.resend(one, button) : null;
+    const print = JSON.stringify([line, resend !== null]);
     if (known?.print === print) return;
-    const element = lineElement(line, this.context.me);
+    const element = lineElement(line, this.context.me, resend);
     this.lines.set(line.seq, { print, element, line });
   }
 
@@ -191,6 +192,12 @@ export class ThreadView {
 
   toggleCard() {
     this.element.classList.toggle("with-card");
+  }
+
+  async resend(line, button) {
+    button.disabled = true;
+    await this.act(`messages/${encodeURIComponent(line.id)}/resend`, {});
+    button.disabled = false;
   }
 
   claim() {

@@ -16,7 +16,7 @@ const EN = {
   "thread.none": "Choose a conversation", "thread.none_hint": "j and k go through the list.",
   "thread.earlier": "Show earlier lines", "thread.new": "New lines", "thread.card": "Card", "thread.back": "Back to the list",
   "thread.typing": "{name} is typing…", "thread.customer_typing": "The customer is typing…",
-  "line.customer": "Customer", "line.bot": "Bot", "line.note": "Note by {name}", "line.note_hint": "only colleagues see this",
+  "line.customer": "Customer", "line.bot": "Bot", "line.system": "Tandem", "line.note": "Note by {name}", "line.note_hint": "only colleagues see this",
   "line.edited": "edited", "line.withdrawn": "taken back by the customer", "line.sources": "Sources ({count})", "line.pressed": "pressed: {label}",
   "card.summary": "In short, by the model", "summary.wants": "Wants", "summary.tried": "Tried", "summary.facts": "Facts",
   "why.open": "Why?", "why.title": "Why the bot said this", "why.p": "Probability of being right", "why.cuts": "{p} (answers from {answer}, asks back from {suggest})",
@@ -31,7 +31,12 @@ const EN = {
   "why.reason.not_in_passages": "the model read the passages and found no answer", "why.reason.restated": "found by the question restated from the talk", "why.reason.translated": "found by the translated question",
   "why.reason.assist_mode": "assist mode", "why.reason.keywords_only": "found by words alone",
   "delivery.pending": "on its way", "delivery.sending": "on its way", "delivery.failed": "not delivered", "delivery.unknown": "may not have arrived",
-  "delivery.cancelled": "withdrawn before it was sent",
+  "delivery.cancelled": "withdrawn before it was sent", "delivery.why": ": {why}", "delivery.resend": "Resend",
+  "reason.blocked": "the customer blocked the bot", "reason.late": "it was too late", "reason.taken": "somebody else has the conversation",
+  "file.file": "File", "file.image": "Photo", "file.voice": "Voice message", "file.sticker": "Sticker", "file.location": "Location", "file.contact": "Contact",
+  "file.unsupported": "Something that cannot be shown here", "file.nowhere": "cannot be shown here", "file.show": "Show", "file.save": "Save {name}",
+  "file.no_picture": "This picture cannot be shown.", "file.attach": "Attach files", "file.to_send": "Files to send", "file.remove": "Remove {name}",
+  "file.sending": "Sending {name}", "file.too_many": "At most {count} files in one message.", "file.too_big": "{name} is larger than 20 MB.", "file.empty": "{name} is empty.",
   "mark.handed_over": "Handed over to people", "mark.claimed": "Claimed", "mark.released": "Back in the queue",
   "mark.handed_back": "Back with the bot", "mark.resolved": "Resolved", "mark.reopened": "Reopened", "mark.joined": "Accounts joined", "mark.parted": "Accounts parted",
   "do.claim": "Claim", "do.take_over": "Take over", "do.release": "Release", "do.hand_back": "Back to the bot", "do.resolve": "Resolve", "do.cancel": "Cancel",
@@ -83,6 +88,7 @@ const EN = {
   "problem.stale-owner": "Somebody else was quicker.", "problem.stale-view": "The customer wrote meanwhile.", "problem.taken": "Somebody has this e-mail already.",
   "problem.too-large": "This is too large.", "problem.wrong-type": "This cannot be read.", "problem.invalid": "Something is missing or too long", "problem.bad-request": "This cannot be read.",
   "problem.too-much": "Too many tries. Wait a minute.", "problem.unreadable-document": "This document cannot be taken in", "problem.knowledge-down": "The knowledge base does not answer just now.",
+  "problem.file-gone": "This file is not there any more", "problem.empty-file": "This file is empty.", "problem.provider-down": "The network that has this file does not hand it out just now",
   "problem.busy": "The server is busy. Try again.", "problem.failed": "Something broke on our side", "problem.": "Something went wrong.",
   "weak.short": "At least 12 characters, please.", "weak.long": "At most 200 characters, please.", "weak.common": "This is one of the most common passwords.",
   "weak.simple": "Repeats and rows of keys are guessed first.", "weak.own_email": "Not your own e-mail, please.",
@@ -104,7 +110,7 @@ const ZH = {
   "thread.none": "请选择一个会话", "thread.none_hint": "按 j 和 k 在列表中移动。",
   "thread.earlier": "显示更早的消息", "thread.new": "有新消息", "thread.card": "资料卡", "thread.back": "返回列表",
   "thread.typing": "{name} 正在输入…", "thread.customer_typing": "客户正在输入…",
-  "line.customer": "客户", "line.bot": "机器人", "line.note": "{name} 的备注", "line.note_hint": "仅同事可见",
+  "line.customer": "客户", "line.bot": "机器人", "line.system": "Tandem", "line.note": "{name} 的备注", "line.note_hint": "仅同事可见",
   "line.edited": "已编辑", "line.withdrawn": "客户已撤回", "line.sources": "来源（{count}）", "line.pressed": "按下：{label}",
   "card.summary": "模型概括", "summary.wants": "诉求", "summary.tried": "已尝试", "summary.facts": "事实",
   "why.open": "为什么？", "why.title": "机器人为什么这样说", "why.p": "正确的概率", "why.cuts": "{p}（达到 {answer} 才回答，达到 {suggest} 才反问）",
@@ -119,7 +125,12 @@ const ZH = {
   "why.reason.not_in_passages": "模型读了段落，没有找到答案", "why.reason.restated": "按对话改写问题后找到", "why.reason.translated": "翻译问题后找到",
   "why.reason.assist_mode": "辅助模式", "why.reason.keywords_only": "仅按词语找到",
   "delivery.pending": "发送中", "delivery.sending": "发送中", "delivery.failed": "未送达", "delivery.unknown": "可能未送达",
-  "delivery.cancelled": "发送前已撤下",
+  "delivery.cancelled": "发送前已撤下", "delivery.why": "：{why}", "delivery.resend": "重新发送",
+  "reason.blocked": "客户屏蔽了机器人", "reason.late": "已超过时限", "reason.taken": "会话已由他人负责",
+  "file.file": "文件", "file.image": "图片", "file.voice": "语音消息", "file.sticker": "表情贴纸", "file.location": "位置", "file.contact": "名片",
+  "file.unsupported": "此处无法显示的内容", "file.nowhere": "此处无法显示", "file.show": "显示", "file.save": "保存 {name}",
+  "file.no_picture": "无法显示此图片。", "file.attach": "添加文件", "file.to_send": "待发送的文件", "file.remove": "移除 {name}",
+  "file.sending": "正在上传 {name}", "file.too_many": "一条消息最多 {count} 个文件。", "file.too_big": "{name} 超过 20 MB。", "file.empty": "{name} 是空文件。",
   "mark.handed_over": "已转人工", "mark.claimed": "已认领", "mark.released": "已放回队列",
   "mark.handed_back": "已交还机器人", "mark.resolved": "已解决", "mark.reopened": "已重新打开", "mark.joined": "账号已合并", "mark.parted": "账号已拆分",
   "do.claim": "认领", "do.take_over": "接管", "do.release": "放回队列", "do.hand_back": "交还机器人", "do.resolve": "解决", "do.cancel": "取消",
@@ -171,6 +182,7 @@ const ZH = {
   "problem.stale-owner": "有人抢先了一步。", "problem.stale-view": "客户刚刚又写了消息。", "problem.taken": "该邮箱已被使用。",
   "problem.too-large": "内容过大。", "problem.wrong-type": "无法读取。", "problem.invalid": "内容缺失或过长", "problem.bad-request": "无法读取。",
   "problem.too-much": "尝试过于频繁，请等一分钟。", "problem.unreadable-document": "无法收录此文档", "problem.knowledge-down": "知识库暂时没有响应。",
+  "problem.file-gone": "此文件已不存在", "problem.empty-file": "此文件为空。", "problem.provider-down": "保存此文件的网络暂时无法提供",
   "problem.busy": "服务器繁忙，请重试。", "problem.failed": "我们这边出了问题", "problem.": "出了点问题。",
   "weak.short": "至少需要 12 个字符。", "weak.long": "最多 200 个字符。", "weak.common": "这是最常见的密码之一。",
   "weak.simple": "重复或键盘顺序最先被猜到。", "weak.own_email": "请不要使用自己的邮箱。",
@@ -195,6 +207,23 @@ export const currentLanguage = () => language;
 export function t(key, slots = {}) {
   const text = WORDS[language][key] ?? (key.startsWith("problem.") ? WORDS[language]["problem."] : key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => slots[name] ?? whole);
+}
+
+/** What a kind of file is called in a language, whatever the console's is. */
+export const labelIn = (which, kind) => WORDS[which][`file.${kind}`];
+
+const REASONS = [[/blocked|does not take messages/i, "blocked"], [/^not delivered in time/, "late"], [/^somebody else has/, "taken"]];
+
+/** Why something was not delivered: known reasons in the reader's language, others as they came. */
+export function reasonWords(reason) {
+  const known = REASONS.find(([pattern]) => pattern.test(reason));
+  return known ? t(`reason.${known[1]}`) : reason;
+}
+
+/** "820 KB", "1.4 MB". */
+export function fileSize(bytes) {
+  if (bytes < 1_000_000) return `${Math.max(1, Math.round(bytes / 1000))} KB`;
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
 const UNITS = { en: ["now", " min", " h", " d"], zh: ["刚刚", " 分钟", " 小时", " 天"] };

@@ -86,7 +86,7 @@ class TandemChat extends HTMLElement {
     const accent = this.getAttribute("accent") || SCRIPT?.dataset.accent;
     if (accent && CSS.supports("color", accent)) this.style.setProperty("--accent", accent);
     const press = (message) => this.say(message);
-    this.view = new View(words, press, (id) => this.line.refuse(id, undefined));
+    this.view = new View(words, press, (id) => this.line.refuse(id, undefined), (shown) => this.use("show", shown));
     this.badge = el("span", { className: "badge", hidden: true });
     this.launcher = el(
       "button",
@@ -113,10 +113,15 @@ class TandemChat extends HTMLElement {
       disabled: true }, icon("M4 12 20 4l-5 16-4-6z"));
     const close = el("button", { className: "close", type: "button", "aria-label": words.close,
       onclick: () => this.hide() }, icon("M6 6l12 12M18 6 6 18"));
-    const form = el("form", { onsubmit: (event) => this.submit(event) }, this.input, this.button);
+    const clip = el("button", { className: "clip", type: "button", "aria-label": words.attach,
+      title: words.attach, onclick: () => this.use("pick") }, icon("M19 12l-7 7a5 5 0 0 1-7-7l8-8a3 3 0 0 1 4.5 4.5l-8 8"));
+    const onpaste = (event) => this.dropped(event, event.clipboardData);
+    this.form = el("form", { onsubmit: (event) => this.submit(event), onpaste }, clip, this.input, this.button);
     const head = el("header", {}, el("div", {}, el("h2", {}, name), this.status), close);
-    const foot = el("footer", {}, this.note, form, this.stateButton);
-    return el("section", { className: "panel", role: "dialog", "aria-label": name, hidden: true,
+    const foot = el("footer", {}, this.note, this.form, this.stateButton);
+    const ondrop = (event) => this.dropped(event, event.dataTransfer);
+    const ondragover = (event) => event.preventDefault();
+    return el("section", { ondrop, ondragover, className: "panel", role: "dialog", "aria-label": name, hidden: true,
       lang: this.language, onkeydown: (event) => event.key === "Escape" && this.hide() },
       head, this.view.log, foot);
   }
@@ -146,8 +151,30 @@ class TandemChat extends HTMLElement {
     this.submit(event);
   }
 
+  ready() {
+    const { filing } = this;
+    this.button.disabled = !(this.input.value.trim() || filing?.files.length) || filing?.isBusy;
+  }
+
+  dropped(event, { files }) {
+    if (!files.length) return;
+    event.preventDefault();
+    this.use("add", [...files]);
+  }
+
+  // What only files need is loaded with the first of them.
+  async use(verb, what) {
+    try {
+      const { Filing } = await import(BASE + "widget-files.js");
+      this.filing ||= new Filing(this, { el, fill, icon });
+      this.filing[verb](what);
+    } catch {
+      this.notice(this.words.reconnecting);
+    }
+  }
+
   typed() {
-    this.button.disabled = !this.input.value.trim();
+    this.ready();
     this.input.style.height = "auto";
     this.input.style.height = Math.min(this.input.scrollHeight, 132) + "px";
     if (this.input.value) this.line.typing();
@@ -155,11 +182,13 @@ class TandemChat extends HTMLElement {
 
   submit(event) {
     event.preventDefault();
+    this.ready();
+    if (this.button.disabled) return;
     const text = this.input.value.trim();
-    if (!text) return;
+    const files = this.filing?.take();
     this.input.value = "";
     this.typed();
-    this.say({ text });
+    this.say({ text, files });
     this.input.focus();
   }
 

@@ -116,10 +116,11 @@ class Line {
 
   // Undefined when the message is done with, else the seconds to wait before the next try.
   async post(message) {
-    const { id, text, action } = message;
+    const { id, text, action, files } = message;
     await this.entering?.catch(() => {}); // what is written now is for whom they are about to be
     if (!this.token) await this.begin();
-    const body = JSON.stringify({ client_message_id: id, ...(action ? { action } : { text }) });
+    const said = { text: text || undefined, action, files: files?.map((one) => one.id) };
+    const body = JSON.stringify({ client_message_id: id, ...said });
     const answer = await this.fetch("chat/messages", { method: "POST", body });
     if (answer.status === 201) {
       this.on.sent(message, (await answer.json()).seq);
@@ -139,7 +140,12 @@ class Line {
     }
   }
 
-  async begin() {
+  // Several may need a session at once: they share one.
+  begin() {
+    return (this.beginning ||= this.start().finally(() => (this.beginning = null)));
+  }
+
+  async start() {
     this.token = this.memory.read("token", null); // another tab may have begun
     if (this.token) return void this.listen();
     await this.enter({});

@@ -72,6 +72,8 @@ summary:hover { color: var(--text); }
 summary b { color: var(--text); background: var(--own); border-radius: 5px; padding: 0 6px; }
 blockquote { margin: 6px 0 2px; padding: 2px 0 2px 12px; border-inline-start: 3px solid var(--accent);
   white-space: pre-wrap; }
+.clip { border: 0; background: none; padding: 7px; border-radius: 50%; color: var(--faint); }
+.clip:hover { color: var(--text); }
 .choices { display: flex; flex-wrap: wrap; gap: 7px; margin-top: 9px; }
 .system .choices { justify-content: center; }
 .choice { border: 1px solid var(--line); background: var(--ground); color: var(--text);
@@ -86,8 +88,8 @@ i:nth-child(3) { animation-delay: .3s; }
 @keyframes beat { 0%, 60%, 100% { opacity: .25; } 30% { opacity: 1; } }
 footer { padding: 10px 12px 8px; border-top: 1px solid var(--line); }
 .note { font-size: 13px; color: var(--warn); margin: 0 4px 8px; }
-form { display: flex; gap: 8px; align-items: flex-end; border: 1px solid var(--line);
-  border-radius: 22px; padding: 4px 4px 4px 15px; background: var(--ground); }
+form { display: flex; flex-wrap: wrap; gap: 4px; align-items: flex-end; border: 1px solid var(--line);
+  border-radius: 22px; padding: 4px; background: var(--ground); }
 form:focus-within { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
 textarea { flex: 1; min-width: 0; border: 0; outline: 0; resize: none; padding: 6px 0; background: none;
   font: inherit; color: inherit; max-height: 132px; }

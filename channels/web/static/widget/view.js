@@ -4,8 +4,8 @@ const NEAR_END = 80; // pixels from the end of the log that still count as being
 const TYPING_S = 20;
 
 class View {
-  constructor(words, press, again) {
-    Object.assign(this, { words, press, again });
+  constructor(words, press, again, files) {
+    Object.assign(this, { words, press, again, files });
     this.shown = new Map(); // seq → its element
     this.queue = []; // not taken in yet
     this.taken = new Map(); // seq → a message that was taken in and has not come back
@@ -81,10 +81,18 @@ class View {
     const own = item.author === "customer";
     const body = own ? item.text : markup(item.text, (n) => this.reference(n, sources));
     const about = [name, clock, item.edited_at ? words.edited : null].filter(Boolean).join(" · ");
-    row.append(this.bubble([el("div", { className: "text" }, body), ...sources.values()]));
+    row.append(this.bubble([el("div", { className: "text" }, body), this.box(item), ...sources.values()]));
     row.append(el("time", { datetime: item.created_at, title: time.toLocaleString() }, about));
     if (item.buttons?.length) row.append(this.choices(item.buttons));
     return row;
+  }
+
+  // The names of a message's files; how they look, and what they do, is loaded when it is needed.
+  box({ text, attachments }) {
+    if (!attachments) return null;
+    const box = el("div", {}, attachments.map((one) => one.name).join(", "));
+    this.files({ box, text, attachments });
+    return box;
   }
 
   source({ n, title, source, url, quote }) {
@@ -148,10 +156,10 @@ class View {
     this.showQueue(this.queue);
   }
 
-  waiting({ id, text, label, refused, done }) {
+  waiting({ id, text, label, files, refused, done }) {
     const { words } = this;
     const row = el("div", { className: "row customer" + (done ? "" : " pending") });
-    row.append(this.bubble([el("div", { className: "text" }, text ?? label)]));
+    row.append(this.bubble([el("div", { className: "text" }, text ?? label), this.box({ attachments: files })]));
     if (refused) {
       const onclick = () => this.again(id);
       row.append(
