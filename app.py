@@ -53,7 +53,7 @@ from gateway.phrases import make_phrases
 from gateway.ports import Answerer, Channel, Clock, Reports
 from gateway.router import Router
 from gateway.running import RunningTurns
-from gateway.showing import Typing
+from gateway.showing import Screens, Typing
 from gateway.states import State
 from gateway.store import Store
 from gateway.turns import TurnLimits, Turns
@@ -150,8 +150,8 @@ def build(settings: Settings, parts: Parts | None = None) -> Gateway:
     router = Router(conversations, crossings, words=_words(folders), rules=rules)
     turns = Turns(
         behind, conversations, parts.answerer or RemoteLibrarian(line), rules=rules,
-        limits=TurnLimits(**_values(settings.gateway.turns)), typing=Typing(channels),
-        aloud=bool(settings.model.url),
+        limits=TurnLimits(**_values(settings.gateway.turns)),
+        screens=Screens(Typing(channels), aloud=bool(settings.model.url)),
     )  # fmt: skip
     limits = WorkerLimits(**_values(settings.gateway.worker))
     running = RunningTurns(behind, turns, at_once_max=limits.turns_at_once_max)

@@ -7,6 +7,7 @@ listen late, and it is taken away when somebody else speaks or the bot begins an
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -48,6 +49,18 @@ async def _type(channel: Types, address: Address) -> None:
             await channel.typing(address)
     except Exception as error:
         log.debug("typing_failed", channel=address.channel, error=type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Screens:
+    """How customers watch the bot at work. `aloud`: a text is shown while it is written."""
+
+    typing: Typing
+    aloud: bool = True
+
+    def writer(self, answerer: Answerer) -> Aloud | None:
+        """The answerer as one that can be read while it writes, if it is to be and can."""
+        return answerer if self.aloud and isinstance(answerer, Aloud) else None
 
 
 class Showing:
@@ -128,8 +141,3 @@ async def until_taken(store: Store, conversation_id: str, epoch: int) -> None:
             if found is None or found.epoch != epoch:
                 return
             await hints.wait(WATCH_EVERY_S)
-
-
-def reads_aloud(answerer: Answerer) -> Aloud | None:
-    """The answerer as one that can be read while it writes, if it can."""
-    return answerer if isinstance(answerer, Aloud) else None

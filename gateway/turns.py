@@ -25,7 +25,7 @@ from gateway.history import Spoken, asked_and_before
 from gateway.messages import Action, Address, Button
 from gateway.models import Conversation, KnowledgeFloor, Turn
 from gateway.ports import Answerer
-from gateway.showing import Showing, Typing, read_aloud, reads_aloud, until_taken
+from gateway.showing import Screens, Showing, read_aloud, until_taken
 from gateway.states import State
 from gateway.store import Store, change, insert_once, lock_conversation, touch
 from rag.turns import TurnKind, classify_turn
@@ -106,16 +106,15 @@ class Turns:
         *,
         rules: HandOffRules,
         limits: TurnLimits,
-        typing: Typing,
-        aloud: bool = True,
+        screens: Screens,
     ) -> None:
         self._store = store
         self._conversations = conversations
         self._answerer = answerer
-        self._aloud = reads_aloud(answerer) if aloud else None
+        self._aloud = screens.writer(answerer)
         self._rules = rules
         self._limits = limits
-        self._typing = typing
+        self._typing = screens.typing
         self.clock = conversations.clock
         self._phrases = conversations.phrases
 

@@ -34,7 +34,7 @@ from gateway.phrases import Phrases, make_phrases
 from gateway.ports import Channel
 from gateway.router import Received, Router
 from gateway.running import RunningTurns
-from gateway.showing import Typing
+from gateway.showing import Screens, Typing
 from gateway.store import Store
 from gateway.turns import TurnLimits, Turns
 from gateway.worker import Worker, WorkerLimits
@@ -186,7 +186,7 @@ class World:
         self.shows_typing: dict[str, Channel] = {}  # none: typing comes when it likes
         self.turns = Turns(
             self.store, self.conversations, self.answerer, rules=rules, limits=TurnLimits(),
-            typing=Typing(self.shows_typing),
+            screens=Screens(Typing(self.shows_typing)),
         )  # fmt: skip
         limits = WorkerLimits(retry_s=0.0)
         self.running = RunningTurns(self.store, self.turns, at_once_max=limits.turns_at_once_max)
