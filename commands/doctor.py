@@ -154,8 +154,16 @@ def _librarian(deployment: Deployment) -> list[Finding]:
     return [
         Finding("librarian", "ok" if health.ready else "wrong", f"{health.queued} jobs wait"),
         Finding("embedder", "ok" if health.embedder == "ok" else "wrong", health.embedder),
+        _model(health.model),
         Finding("index", "ok" if report.healthy else "wrong", f"{index}. {report.detail}".strip()),
     ]
+
+
+def _model(state: str) -> Finding:
+    """A model in trouble is no failure: answers are quoted meanwhile."""
+    if state == "none":
+        return Finding("language model", "ok", "none is set: answers are quoted")
+    return Finding("language model", "ok" if state == "ok" else "warning", state)
 
 
 async def _ask_librarian(deployment: Deployment) -> tuple[LibrarianHealth, CheckReport]:

@@ -4,6 +4,7 @@ RagError
 ├── SourceUnreadable    tell the person who uploaded it: `reason` is written for them
 ├── SourceUnknown       no source, revision or record has that id
 ├── ModelUnavailable    embedder or language model: answer without it, or call a person
+│   ├── ModelSlow       it did not say enough in time
 │   ├── ModelBusy       too many calls just now: ours, or all of the service
 │   ├── ModelRefused    the key, the name or the request is refused: an operator must act
 │   ├── ModelBroken     what it said cannot be used: cut, garbled, empty, filtered, too long
@@ -30,6 +31,10 @@ class SourceUnknown(RagError):
 
 class ModelUnavailable(RagError):
     """A model did not load, or did not answer in time."""
+
+
+class ModelSlow(ModelUnavailable):
+    """A deadline was missed."""
 
 
 class ModelBusy(ModelUnavailable):

@@ -18,6 +18,8 @@ from rag.language import (
     content_terms,
     fold,
     has_han,
+    is_stop,
+    stem,
     tokens,
 )
 from rag.prompts import NOT_IN_PASSAGES, Prompt, shown_to_model
@@ -28,7 +30,7 @@ ANSWER_CHARS_MAX = 4_000
 _SUPPORT_MIN = 0.5  # of a sentence's terms that passages or question must hold
 _OWN_SUPPORT_MIN = 0.34  # of them that the passages alone must hold: nobody is answered by an echo
 _TOLD_MIN = 0.3  # the same of a summary, which uses words of its own
-_SUPPORTED_TERMS = 3  # shorter sentences are joints such as "Do this:"
+_LOOSE = 0.4  # what a Chinese character counts that is known, but not in this pair
 _LEAK_WORDS, _LEAK_CHARS = 8, 14  # of our rules in a row, in English and in Chinese
 
 _MARK = re.compile(r"\[(\d{1,2})\]")
@@ -68,6 +70,17 @@ _PROMISE = re.compile(
 )
 _NAME = re.compile(r"(?<=[\w,;:)\]”’] )[A-Z][\w'’&-]*[A-Za-z0-9]|(?<=[a-z ])[A-Z]{2,}\b")
 _LATIN_IN_HAN = re.compile(r"[A-Za-z][A-Za-z0-9+#-]+")
+# Words that join what is said and say nothing themselves.
+_LIGHT = frozenset(
+    stem(word)
+    for word in """
+    go goes back come make take use need want let also then first next only like way thing yes
+    sure here there note follow following simply once after before until while within without
+    through via per each every both either other another same still already always must may
+    might able possible possibly help would up out off over under again well more most much many
+    one new now when where second last
+    """.split()  # noqa: SIM905 - a list of words reads better as words
+)
 _COMMON = frozenset(["I", "I'm", "I'll", "OK", "FAQ", "PDF", "URL", "ID"])
 
 
@@ -275,12 +288,27 @@ def _strange_names(text: str, known: str, language: Language) -> bool:
 
 
 def _support(sentence: str, known: str) -> float:
-    """The share of a sentence's terms that are known, by stem or by most of their letters."""
-    terms = content_terms(sentence)
-    if len(terms) < _SUPPORTED_TERMS:
-        return 1.0
+    """The share of what a sentence says that is known: words by their stem or most of their
+    letters, Chinese characters by the pairs they stand in. A joint such as "Do this:" is known."""
+    terms = [term for term in content_terms(sentence) if not has_han(term) and term not in _LIGHT]
     held, grams = set(tokens(known)), character_grams(known)
-    return sum(term in held or _nearly(term, grams) for term in terms) / len(terms)
+    words = sum(term in held or _nearly(term, grams) for term in terms)
+    characters, covered = _han_coverage(sentence, fold(known), grams)
+    said = len(terms) + characters / 2
+    return (words + covered / 2) / said if said else 1.0
+
+
+def _han_coverage(sentence: str, known: str, grams: set[str]) -> tuple[int, float]:
+    """How many Chinese characters there are that mean something, and how many are known."""
+    total, covered = 0, 0.0
+    for run in re.findall(r"[\u3400-\u9fff]+", fold(sentence)):
+        pairs = [run[i : i + 2] in grams for i in range(len(run) - 1)]
+        for at, character in enumerate(run):
+            if not is_stop(character):
+                total += 1
+                in_pair = any(pairs[max(at - 1, 0) : at + 1])
+                covered += 1.0 if in_pair else _LOOSE * (character in known)
+    return total, covered
 
 
 def _nearly(term: str, grams: set[str]) -> bool:

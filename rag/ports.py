@@ -74,6 +74,7 @@ class ModelLimits:
     first_token_wait_s: float = 15.0
     idle_wait_s: float = 20.0
     total_wait_s: float = 40.0
+    hurried: bool = False  # a deadline that is missed says nothing about the model
 
 
 @dataclass(frozen=True, slots=True)

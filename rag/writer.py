@@ -35,7 +35,7 @@ Show = Callable[[str], None]
 Outcome = Literal["written", "not_in_passages", "held_back", "unavailable"]
 
 _ASIDE = ModelLimits(
-    answer_tokens_max=200, first_token_wait_s=5.0, idle_wait_s=3.0, total_wait_s=8.0
+    answer_tokens_max=200, first_token_wait_s=6.0, idle_wait_s=3.0, total_wait_s=8.0, hurried=True
 )  # of restating and translating: a help, not worth a long wait
 _LENGTH_MIN, _LENGTH_MAX = 0.15, 6.0  # of a translation; Chinese takes a third of the characters
 _QUESTION_CHARS_MAX = 400  # of a restated or translated one
@@ -107,7 +107,7 @@ class ModelWriter:
         text = await self._whole(turn, prompt, self.limits, rolling.take if rolling else None)
         if text is None:
             return Written(outcome="unavailable")
-        if text.strip(" \n.。`*\"'") == NOT_IN_PASSAGES:
+        if text.lstrip(" \n`*\"'").startswith(NOT_IN_PASSAGES):
             return Written(outcome="not_in_passages")
         faults = await asyncio.to_thread(gate.faults, text)
         if faults:

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 import httpx
 import structlog
 
-from rag.errors import ModelBroken, ModelBusy, ModelRefused, ModelUnavailable
+from rag.errors import ModelBroken, ModelBusy, ModelRefused, ModelSlow, ModelUnavailable
 from rag.llm import wire
 from rag.ports import ModelLimits, ModelMessage, ModelUse
 from rag.retrieve import Breaker
 from rag.tokens import estimate_tokens
 
 log = structlog.get_logger()
+
+TROUBLE_S = 300.0  # that a failure counts for health, if nobody asks again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class OpenAICompatible:
         self._rests: dict[str, Breaker] = {}
         self._dialects: dict[str, wire.Dialect] = {}
         self._calls = 0
+        self._failed_at = 0.0
         headers = {"accept-encoding": "identity"}
         if endpoint.key:
             headers["authorization"] = f"Bearer {endpoint.key}"
@@ -100,9 +103,10 @@ class OpenAICompatible:
 
     @property
     def trouble(self) -> str:
-        """Why no model answers just now; empty while one does, or none was asked."""
+        """Why no model answered lately; empty while one does, or none was asked for a while."""
         reasons = [self._rest(name).reason for name in self._names or [""]]
-        return reasons[0] if all(reasons) else ""
+        is_fresh = time.monotonic() - self._failed_at < TROUBLE_S
+        return reasons[0] if all(reasons) and is_fresh else ""
 
     async def complete(
         self, messages: Sequence[ModelMessage], limits: ModelLimits
@@ -124,7 +128,7 @@ class OpenAICompatible:
                         async for piece in pieces:
                             yield piece
                 except ModelUnavailable as error:
-                    failure = self._note(name, error)
+                    failure = self._note(name, error, limits)
                     if stretch.text:
                         raise
                 else:
@@ -155,10 +159,12 @@ class OpenAICompatible:
     def _rest(self, name: str) -> Breaker:
         return self._rests.setdefault(name, Breaker(self._limits.rest_s, self._limits.rest_s_max))
 
-    def _note(self, name: str, error: ModelUnavailable) -> ModelUnavailable:
+    def _note(self, name: str, error: ModelUnavailable, limits: ModelLimits) -> ModelUnavailable:
         log.warning("model_failed", model=name, kind=type(error).__name__, reason=str(error))
-        if not isinstance(error, ModelBroken):
+        is_chance = isinstance(error, ModelSlow) and limits.hurried
+        if not isinstance(error, ModelBroken) and not is_chance:
             self._rest(name).fail(str(error))
+            self._failed_at = time.monotonic()
         return error
 
     async def _known(self, ends_at: float) -> list[str]:
@@ -179,6 +185,7 @@ class OpenAICompatible:
             return wire.first_model(body)
         except ModelUnavailable as error:
             rest.fail(str(error))
+            self._failed_at = time.monotonic()
             raise
 
     async def _attempt(
@@ -273,7 +280,7 @@ def _mapped() -> Generator[None]:
     try:
         yield
     except TimeoutError:
-        raise ModelUnavailable("it did not answer in time") from None
+        raise ModelSlow("it did not answer in time") from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise ModelUnavailable(f"it cannot be reached ({type(error).__name__})") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:

@@ -74,8 +74,8 @@ def answer_prompt(
     room = PROMPT_TOKENS_MAX - estimate_tokens(system + words["user"] + asked)
     passages, used = "", 0
     for n, one in enumerate(candidates, 1):
-        text = f"{words['passage'].format(n=n, source=label(one.source))}\n"
-        text += fence.around(f"{heading(one)}\n{one.text}".strip()) + "\n\n"
+        text = f"{words['passage'].format(n=n)}\n"
+        text += fence.around(f"({label(one.source)}) {heading(one)}\n{one.text}") + "\n\n"
         if (room := room - estimate_tokens(text)) < 0:
             break
         passages, used = passages + text, n

@@ -24,6 +24,7 @@ class ScriptedLibrarian:
     def __init__(self) -> None:
         self.asked: list[tuple[Sequence[NumberedLine], Language, str]] = []
         self.fails: Exception | None = None
+        self.says: Summary | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -34,7 +35,7 @@ class ScriptedLibrarian:
         await self.gate.wait()
         if self.fails:
             raise self.fails
-        return Summary(wants=Point(lines[-1].text, (lines[-1].seq,)))
+        return self.says or Summary(wants=Point(lines[-1].text, (lines[-1].seq,)))
 
     async def explain(self, record_id: str, *, replay: bool = False) -> Explanation:
         if record_id != EXPLANATION.record_id:

@@ -65,11 +65,13 @@ def test_the_answer_is_read_while_it_is_written(page: Page, model: ModelBeside) 
     draft = page.locator("tandem-chat .row.bot:has([aria-hidden=true])")
 
     expect(draft).to_contain_text("You can return a lamp within 30 days")
-    expect(draft).not_to_contain_text("in its box")
+    expect(draft).not_to_contain_text("It goes back in its box")
     assert page.locator("tandem-chat .items .row.bot .text").count() == 0
 
     model.let(gate)
-    expect(page.locator("tandem-chat .items .row.bot .text")).to_contain_text("in its box")
+    expect(page.locator("tandem-chat .items .row.bot .text")).to_contain_text(
+        "It goes back in its box"
+    )
     expect(draft).to_be_hidden()
     page.locator("tandem-chat details.source summary").click()
     expect(page.locator("tandem-chat details.source blockquote")).to_contain_text("30 days")
@@ -91,6 +93,48 @@ def test_an_invented_number_is_never_on_the_screen(page: Page, model: ModelBesid
     expect(page.locator("tandem-chat .items .row.bot .text")).to_contain_text("within 30 days")
     assert seen
     assert not any("99" in text for text in seen)
+
+
+def test_a_line_is_explained_by_its_message(
+    page: Page, model: ModelBeside, shop: tuple[Deployment, Process]
+) -> None:
+    """`tandem explain MESSAGE` beside the running server: who wrote it, and what that cost."""
+    model.model.then(Reply(FIRST + REST))
+    ask(page, QUESTION)
+    expect(page.locator("tandem-chat .items .row.bot .text")).to_contain_text(
+        "It goes back in its box"
+    )
+    [line] = shop[0].rows(
+        "SELECT id FROM message WHERE author = 'bot' ORDER BY created_at DESC, seq DESC LIMIT 1"
+    )
+    told = shop[0].run("explain", line["id"])
+
+    assert told.returncode == 0, told.stderr
+    assert "Written by  model" in told.stdout, told.stdout
+    assert "answer/en/1" in told.stdout
+
+
+def test_a_server_that_is_killed_while_writing_starts_again_in_words(
+    page: Page, model: ModelBeside, shop: tuple[Deployment, Process]
+) -> None:
+    """The half text gives way to "starting again", then the whole answer stands there, once."""
+    never, gate = asyncio.Event(), asyncio.Event()
+    half = Reply(FIRST + REST, halts_for=never, after_chunks=(len(FIRST) // 6) + 3)
+    model.model.then(half)
+    ask(page, QUESTION)
+    draft = page.locator("tandem-chat .row.bot:has([aria-hidden=true])")
+    expect(draft).to_contain_text("You can return a lamp within 30 days")
+    model.model.then(Reply(FIRST + REST, waits_for=gate))
+    shop[1].kill()
+    again = shop[0].serve()
+
+    expect(draft).to_contain_text("starting again", timeout=60_000)
+    model.let(gate)
+    expect(page.locator("tandem-chat .items .row.bot .text")).to_contain_text(
+        "It goes back in its box"
+    )
+    expect(page.locator("tandem-chat .items .row.bot")).to_have_count(1)
+    assert again.code is None
 
 
 def test_without_the_model_the_bot_quotes(page: Page, model: ModelBeside) -> None:

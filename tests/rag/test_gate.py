@@ -37,7 +37,10 @@ GOOD: list[tuple[Language, str]] = [
     ("en", "You can:\n- write to help@example.com [1]\n- use https://example.com/refunds [1]"),
     ("en", "The QR-3200X is exchanged in the Berlin shop. [1]"),
     ("en", "Orders leave on Mondays [2]."),
+    ("en", "Yes, you can. It goes back to the Berlin shop [1]."),
+    ("en", "Here is what to do next: write to help@example.com [1]."),
     ("zh", "退货后14天内会退款 [1]。"),
+    ("zh", "您把货退回之后，14天内我们就会把款退给您 [1]。"),
     ("zh", "您可以在柏林门店更换 QR-3200X [1]。运费是5欧元[1]。"),
 ]
 
@@ -92,6 +95,8 @@ BAD: list[tuple[Language, str, Fault]] = [
     ("zh", "退货后两周内退款 [1]。", Fault.VALUE),
     ("zh", "请访问 evil.com/退款 办理退款 [1]。", Fault.VALUE),
     ("zh", "请到星巴克的窗口领取免费咖啡和礼物 [1]。", Fault.UNSUPPORTED),
+    ("en", "Everything is free [1].", Fault.UNSUPPORTED),
+    ("zh", "一切免费 [1]。", Fault.UNSUPPORTED),
     ("en", "Refunds are best at Contoso, which pays faster [1].", Fault.UNSUPPORTED),
     ("en", "Our competitors sell cheaper furniture and nicer gardens [1].", Fault.UNSUPPORTED),
     ("en", "NOT_IN_PASSAGES, but refunds are paid within 14 days [1].", Fault.PROMPT),

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rag.errors import ModelBroken, ModelBusy, ModelRefused, ModelUnavailable
+from rag.errors import ModelBroken, ModelBusy, ModelRefused, ModelSlow, ModelUnavailable
 from rag.llm import CallLimits, Endpoint, OpenAICompatible, Scripted
 from rag.llm.client import _mapped  # pyright: ignore[reportPrivateUsage]
 from rag.ports import LanguageModel, ModelLimits, ModelMessage, ModelUse
@@ -282,6 +282,23 @@ async def test_the_first_word_and_the_whole_have_deadlines() -> None:
         took = time.monotonic() - began
 
     assert took < 4.0
+
+
+async def test_a_hurried_question_does_not_put_a_slow_model_to_rest() -> None:
+    """Who gave it little time learned nothing about it; who gave it all its time did."""
+    never = asyncio.Event()
+    for hurried, next_one in ((True, "Yes."), (False, "")):
+        limits = ModelLimits(total_wait_s=0.3, hurried=hurried)
+        fake = scripted(Reply(TEXT, waits_for=never), Reply("Yes."))
+        async with asking(fake, MODEL) as model:
+            with pytest.raises(ModelSlow):
+                await said(model, limits=limits)
+            try:
+                answer, _ = await said(model)
+            except ModelUnavailable:
+                answer = ""
+
+        assert answer == next_one
 
 
 def _leaves(kind: type[BaseException]) -> list[type[BaseException]]:

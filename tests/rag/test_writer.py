@@ -256,7 +256,7 @@ async def test_the_material_is_fenced_by_a_border_that_nobody_can_know(
         f"{border} END"
     )
     assert not set("\u200b\u202e\U000e0041") & set(first[1]["content"])
-    assert 'en/hand-back.md"' in first[1]["content"]
+    assert f"{border} BEGIN\n(en/hand-back.md) Handing back" in first[1]["content"]
 
 
 async def test_a_follow_up_is_restated_where_that_finds_more(database: Database) -> None:
