@@ -125,7 +125,10 @@ def test_a_gateway_that_is_killed_while_the_bot_writes_starts_again_in_words(
     """The half text gives way to "starting again", then the whole answer stands there, once."""
     never, gate = asyncio.Event(), asyncio.Event()
     half = Reply(FIRST + REST, halts_for=never, after_chunks=(len(FIRST) // 6) + 3)
-    settings = {"MODEL__URL": model.url, "MODEL__KEY": KEY, "RAG__INDEX__KIND": "memory"}
+    settings = {
+        "MODEL__URL": model.url, "MODEL__KEY": KEY, "RAG__INDEX__KIND": "memory",
+        "MODEL__FIRST_TOKEN_WAIT_S": "40",
+    }  # fmt: skip
     with deployed(tmp_path / "shop", **settings) as shop, browser.new_context() as context:
         shop.librarian()
         gateway = shop.gateway()
@@ -140,6 +143,7 @@ def test_a_gateway_that_is_killed_while_the_bot_writes_starts_again_in_words(
         model.model.then(Reply(FIRST + REST, waits_for=gate))
         gateway.kill()
         shop.gateway()
+        # The widget may be slow to come back: the words are there while the model is waited for.
         expect(draft).to_contain_text("starting again", timeout=60_000)
         model.let(gate)
 

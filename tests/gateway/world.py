@@ -176,6 +176,7 @@ class World:
         self.memory = MemoryChannel()
         self.channels: dict[str, Channel] = {"web": PulledChannel(), "memory": self.memory}
         self.store = Store(database, Feed())
+        behind = Store(database, self.store.feed, patient=True)
         capabilities = {name: channel.capabilities for name, channel in self.channels.items()}
         entrances = Entrances(self.channels)
         self.conversations = Conversations(clock, phrases(), self.inbox, capabilities, entrances)
@@ -185,22 +186,22 @@ class World:
         self.router = Router(self.conversations, self.crossings, words=words(), rules=rules)
         self.shows_typing: dict[str, Channel] = {}  # none: typing comes when it likes
         self.turns = Turns(
-            self.store, self.conversations, self.answerer, rules=rules, limits=TurnLimits(),
+            behind, self.conversations, self.answerer, rules=rules, limits=TurnLimits(),
             screens=Screens(Typing(self.shows_typing)),
         )  # fmt: skip
         limits = WorkerLimits(retry_s=0.0)
-        self.running = RunningTurns(self.store, self.turns, at_once_max=limits.turns_at_once_max)
+        self.running = RunningTurns(behind, self.turns, at_once_max=limits.turns_at_once_max)
         self.ingress = Ingress(self.store, self.router, self.running)
-        full = RunningTurns(self.store, self.turns, at_once_max=0)
+        full = RunningTurns(behind, self.turns, at_once_max=0)
         self.full_ingress = Ingress(self.store, self.router, full)
         self.outbox = Outbox(
-            self.store,
+            behind,
             self.conversations,
             self.channels,
             OutboxLimits(reconcile_first_s=0, reconcile_again_s=0),
         )
         self.worker = Worker(
-            self.store, self.router, self.running, self.outbox,
+            behind, self.router, self.running, self.outbox,
             channels=self.channels, limits=limits,
         )  # fmt: skip
         self._count = 0

@@ -15,7 +15,7 @@ from tests.fakes.serving import served
 from tests.fakes.slack import APP_TOKEN, BOT_TOKEN, Acts, SlackServer
 from tests.fakes.telegram import TOKEN, Telegram
 from tests.process.documents import RETURNS, add, until_live
-from tests.process.server import PATIENCE_S, Deployment, Process, deployed
+from tests.process.server import PATIENCE_S, Deployment, Process, deployed, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
@@ -60,6 +60,8 @@ class Shop:
             for name, content in (("returns.md", RETURNS), ("退货.md", CHINESE)):
                 add(self.deployment, name, content)
                 until_live(self.deployment, name)
+            settled = self.deployment.librarian_state
+            until(lambda: settled().get("settled"), "the calibration for both documents")
             self.server = self.deployment.serve("--gateway-only", **settings)
 
         await asyncio.to_thread(start)
