@@ -5,7 +5,7 @@ Nothing heavy is imported before a command is chosen, so that `tandem --help` an
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ Config = Annotated[
         help="Settings file; else TANDEM_CONFIG names it, else tandem.toml if it is there.",
     ),
 ]
+Language = Literal["en", "zh"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; it is the last line of stdout.")]
 Name = Annotated[str, typer.Argument(help="Name or id, as `tandem kb list` prints them.")]
 
@@ -149,15 +150,24 @@ def _knowledge() -> typer.Typer:
     @kb.command()
     def add(
         context: typer.Context,
-        paths: Annotated[list[Path], typer.Argument(help="Files, or folders of them.")],
-        audience: Annotated[str, typer.Option(help="Who may be answered from them.")] = "public",
+        places: Annotated[
+            list[str], typer.Argument(help="Files, folders of them, or addresses of pages.")
+        ],
+        audience: Annotated[
+            str | None,
+            typer.Option(help="Who may be answered from them; else as before, or public."),
+        ] = None,
+        language: Annotated[
+            Language | None, typer.Option(help="Their language; else told from the text.")
+        ] = None,
     ) -> None:
-        """Take documents in (Markdown, HTML, text). The same again embeds nothing.
+        """Take documents in: PDF, Word, Excel, CSV, HTML, Markdown, text, a web page, a sitemap.
 
-        Exit code 1 if any of them could not be taken in."""
+        The same again embeds nothing. Exit code 1 if any of them could not be taken in."""
+        from commands.knowledge import Labels
         from commands.knowledge import add as run
 
-        raise typer.Exit(run(context.obj, paths, audience=audience))
+        raise typer.Exit(run(context.obj, places, Labels(audience, language)))
 
     @kb.command("list")
     def list_(context: typer.Context, json: Json = False) -> None:
@@ -180,6 +190,38 @@ def _knowledge() -> typer.Typer:
 
         run(context.obj, name)
 
+    _add_versions(kb)
+    _add_checks(kb)
+    return kb
+
+
+def _add_versions(kb: typer.Typer) -> None:
+    @kb.command()
+    def rollback(
+        context: typer.Context,
+        name: Name,
+        revision: Annotated[
+            str | None, typer.Argument(help="A version's id, as `tandem kb show` prints it.")
+        ] = None,
+    ) -> None:
+        """Answer from an earlier version of a document again; else from the one before."""
+        from commands.knowledge import roll_back as run
+
+        run(context.obj, name, revision)
+
+    @kb.command()
+    def audience(
+        context: typer.Context,
+        name: Name,
+        audience: Annotated[str, typer.Argument(help="public, customers, staff, or your own.")],
+    ) -> None:
+        """Say who may be answered from a document, in all of its versions."""
+        from commands.knowledge import set_audience as run
+
+        run(context.obj, name, audience)
+
+
+def _add_checks(kb: typer.Typer) -> None:
     @kb.command()
     def check(
         context: typer.Context,
@@ -201,8 +243,6 @@ def _knowledge() -> typer.Typer:
         from commands.evaluation import evaluate
 
         evaluate(context.obj, folder, json=json)
-
-    return kb
 
 
 def _agents() -> typer.Typer:

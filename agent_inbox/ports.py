@@ -11,6 +11,7 @@ from rag.types import (
     Explanation,
     Language,
     NumberedLine,
+    Page,
     RevisionStatus,
     SourceDetail,
     SourceSummary,
@@ -19,14 +20,26 @@ from rag.types import (
 )
 
 
-class KnowledgeBase(Protocol):
-    """The documents the bot answers from. Raises RagError's leaves."""
+class DocumentsIn(Protocol):
+    """Documents on their way in. Raises RagError's leaves."""
 
     def add(self, upload: Upload) -> Awaitable[RevisionStatus]:
         """Take a document in. Returns once it is stored; the rest is told by `progress`."""
         ...
 
+    def pages(self, url: str) -> Awaitable[Sequence[str]]:
+        """The addresses of pages that a page or a sitemap stands for."""
+        ...
+
+    def add_page(self, page: Page) -> Awaitable[RevisionStatus]:
+        """Fetch a web page and take it in."""
+        ...
+
     def progress(self, revision_id: str) -> Awaitable[RevisionStatus]: ...
+
+
+class DocumentsKept(Protocol):
+    """Documents that are there, and what of them is answered from. Raises RagError's leaves."""
 
     def sources(self, *, after: str = "", limit: int = 50) -> Awaitable[Sequence[SourceSummary]]:
         """Sources that are not retired, oldest first, from the id `after` on."""
@@ -37,6 +50,20 @@ class KnowledgeBase(Protocol):
     def retire(self, source_id: str) -> Awaitable[None]:
         """Answers never cite it again from the moment this returns."""
         ...
+
+    def roll_back(
+        self, source_id: str, revision_id: str | None = None
+    ) -> Awaitable[RevisionStatus]:
+        """Answer from an earlier version again."""
+        ...
+
+    def set_audience(self, source_id: str, audience: str) -> Awaitable[None]:
+        """Say who may read it; whoever may no longer is told nothing of it from then on."""
+        ...
+
+
+class KnowledgeBase(DocumentsIn, DocumentsKept, Protocol):
+    """The documents the bot answers from."""
 
 
 class Librarian(Protocol):

@@ -153,7 +153,7 @@ def _librarian(deployment: Deployment) -> list[Finding]:
     index = f"{report.chunks} passages, {report.probed} probed, {report.wrong} wrong"
     return [
         Finding("librarian", "ok" if health.ready else "wrong", f"{health.queued} jobs wait"),
-        Finding("embedder", "ok" if health.embedder == "ok" else "wrong", health.embedder),
+        _embedder(health),
         _model(health.model),
         Finding("index", "ok" if report.healthy else "wrong", f"{index}. {report.detail}".strip()),
     ]
@@ -164,6 +164,12 @@ def _model(state: str) -> Finding:
     if state == "none":
         return Finding("language model", "ok", "none is set: answers are quoted")
     return Finding("language model", "ok" if state == "ok" else "warning", state)
+
+
+def _embedder(health: LibrarianHealth) -> Finding:
+    if health.reembedding:
+        return Finding("embedder", "warning", f"being replaced: {health.reembedding}")
+    return Finding("embedder", "ok" if health.embedder == "ok" else "wrong", health.embedder)
 
 
 async def _ask_librarian(deployment: Deployment) -> tuple[LibrarianHealth, CheckReport]:

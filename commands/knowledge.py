@@ -10,12 +10,14 @@ from rich.progress import Progress
 from commands.access import POLL_S, with_library
 from commands.deployment import Deployment
 from commands.failures import DONE, FAILED, CommandFailed
-from commands.screen import hint, print_json, print_table, progress, say
-from rag.errors import SourceUnreadable
+from commands.reports import health_lines
+from commands.screen import hint, language, print_json, print_table, progress, say
+from rag.errors import NoEarlierVersion, SourceUnreadable
 from rag.library import KnowledgePart, Library
-from rag.types import RevisionStatus, SourceSummary, Upload
+from rag.load import LOADERS
+from rag.types import Language, Page, RevisionStatus, SourceSummary, Upload
 
-SUFFIXES = frozenset({".md", ".markdown", ".html", ".htm", ".txt"})
+SUFFIXES = frozenset(LOADERS)
 _ENDED = frozenset({"live", "superseded", "failed"})
 _PAGE = 200
 _AHEAD = 8  # documents handed in before the first of them is done
@@ -44,14 +46,28 @@ class _Tally:
             self.embedded += status.chunks_embedded
 
 
-def add(file: Path | None, paths: Sequence[Path], *, audience: str) -> int:
-    """Take the documents below `paths` in, with progress; the exit code."""
-    found = _documents(paths)
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is said of all documents of one `kb add`; None: left as it is, or told from the text."""
+
+    audience: str | None = None
+    language: Language | None = None
+
+
+def add(file: Path | None, places: Sequence[str], labels: Labels) -> int:
+    """Take the documents at `places` in, files, folders or addresses, with progress; the exit
+    code."""
+    addresses = [place for place in places if place.startswith(("https://", "http://"))]
+    found = _documents([Path(place) for place in places if place not in addresses])
+    if not found and not addresses:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise CommandFailed(f"no documents there: files that end in {kinds} are taken in")
 
     async def work(library: Library) -> _Tally:
+        pages = [page for one in addresses for page in await _pages(library.knowledge, one)]
         with progress("passages") as bars:
-            adding = _Adding(library.knowledge, bars, audience=audience)
-            await adding.run(found)
+            adding = _Adding(library.knowledge, bars, labels)
+            await adding.run([*found, *((page, None) for page in pages)])
         return adding.tally
 
     tally = with_library(Deployment.read(file), work)
@@ -89,12 +105,19 @@ def show(file: Path | None, name: str, *, json: bool) -> None:
             return
         say(f"{source.title}\n{source.name}  {source.state}  {source.audience}  {source.url or ''}")
         for revision in detail.revisions:
-            reason = f"  {revision.reason}" if revision.reason else ""
-            say(f"  version of {revision.created_at:%Y-%m-%d %H:%M} UTC: {revision.state}{reason}")
-            for warning in revision.health.warnings if revision.health else ():
-                say(f"    warning: {warning}")
+            said = f"  {revision.reason.in_language(language())}" if revision.reason else ""
+            back = "  (can be live again)" if revision.can_go_back else ""
+            when = f"{revision.created_at:%Y-%m-%d %H:%M} UTC"
+            say(f"  version {revision.revision_id} of {when}: {revision.state}{said}{back}")
+        newest = next((one.health for one in detail.revisions if one.health), None)
+        for line in health_lines(newest, language()) if newest else ():
+            say(f"  {line}")
         for passage in detail.passages:
-            say(f"\n[{passage.ordinal}] {' › '.join(passage.heading_path)}\n{passage.text}")
+            above = " › ".join(passage.heading_path)
+            own = f"  ({passage.audience})" if passage.audience != source.audience else ""
+            say(f"\n[{passage.ordinal}] {above}{own}\n{passage.text}")
+            for wording in passage.wordings:
+                say(f"  = {wording}")
 
     with_library(Deployment.read(file), work)
 
@@ -108,6 +131,40 @@ def remove(file: Path | None, name: str) -> None:
         return source
 
     say(f"{with_library(Deployment.read(file), work).name} is withdrawn")
+
+
+def roll_back(file: Path | None, name: str, revision_id: str | None) -> None:
+    """Answer from an earlier version of a document again."""
+
+    async def work(library: Library) -> RevisionStatus:
+        source = await _find(library.knowledge, name)
+        try:
+            status = await library.knowledge.roll_back(source.id, revision_id)
+        except NoEarlierVersion:
+            raise CommandFailed(
+                f"{source.name} has no such version that is complete: see `tandem kb show`"
+            ) from None
+        while status.state not in _ENDED:
+            await asyncio.sleep(POLL_S)
+            status = await library.knowledge.progress(status.revision_id)
+        return status
+
+    status = with_library(Deployment.read(file), work)
+    say(f"{status.source} is answered from the version of {status.created_at:%Y-%m-%d %H:%M} UTC")
+
+
+def set_audience(file: Path | None, name: str, audience: str) -> None:
+    """Say who may be answered from a document."""
+
+    async def work(library: Library) -> SourceSummary:
+        source = await _find(library.knowledge, name)
+        try:
+            await library.knowledge.set_audience(source.id, audience)
+        except SourceUnreadable as error:
+            raise CommandFailed(error.reason.in_language(language())) from None
+        return source
+
+    say(f"{with_library(Deployment.read(file), work).name} is for {audience}")
 
 
 def check(file: Path | None, *, rebuild: bool, json: bool) -> int:
@@ -157,36 +214,45 @@ def _documents(paths: Sequence[Path]) -> list[tuple[str, Path]]:
             found.append((path.name, path))
         else:
             raise CommandFailed(f"{path}: there is no such file or folder")
-    if not found:
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise CommandFailed(f"no documents there: files that end in {kinds} are taken in")
     return found
+
+
+async def _pages(knowledge: KnowledgePart, address: str) -> list[str]:
+    """The page itself, or those that a sitemap names."""
+    try:
+        return await knowledge.pages(address)
+    except SourceUnreadable as error:
+        raise CommandFailed(error.reason.in_language(language())) from None
 
 
 class _Adding:
     """One `kb add`: several documents at once, each followed until it is live or has failed."""
 
-    def __init__(self, knowledge: KnowledgePart, bars: Progress, *, audience: str) -> None:
+    def __init__(self, knowledge: KnowledgePart, bars: Progress, labels: Labels) -> None:
         self.tally = _Tally()
         self._knowledge = knowledge
         self._bars = bars
-        self._audience = audience
+        self._labels = labels
         self._room = asyncio.Semaphore(_AHEAD)
         self._chunks: dict[str, tuple[int, int]] = {}  # revision → done, in all
 
-    async def run(self, found: Sequence[tuple[str, Path]]) -> None:
+    async def run(self, found: Sequence[tuple[str, Path | None]]) -> None:
+        """Documents by name and file; a page has its address as its name, and no file."""
         self._documents = self._bars.add_task("documents", total=len(found))
         self._passages = self._bars.add_task("passages", total=None)
         async with asyncio.TaskGroup() as group:
             for name, path in found:
                 group.create_task(self._one(name, path))
 
-    async def _one(self, name: str, path: Path) -> None:
+    async def _one(self, name: str, path: Path | None) -> None:
         async with self._room:
             try:
                 first = await self._hand_in(name, path)
                 status = await self._follow(first)
-            except (SourceUnreadable, OSError) as error:
+            except SourceUnreadable as error:
+                self.tally.failed += 1
+                self._remark(name, error.reason.in_language(language()), "red")
+            except OSError as error:
                 self.tally.failed += 1
                 self._remark(name, str(error), "red")
             else:
@@ -196,9 +262,13 @@ class _Adding:
                     self._remark_on(name, status)
         self._bars.advance(self._documents)
 
-    async def _hand_in(self, name: str, path: Path) -> RevisionStatus:
+    async def _hand_in(self, name: str, path: Path | None) -> RevisionStatus:
+        told = self._labels
+        if path is None:
+            page = Page(url=name, audience=told.audience, language=told.language)
+            return await self._knowledge.add_page(page)
         content = await asyncio.to_thread(path.read_bytes)
-        upload = Upload(name=name, content=content, audience=self._audience)
+        upload = Upload(name=name, content=content, audience=told.audience, language=told.language)
         return await self._knowledge.add(upload)
 
     async def _follow(self, status: RevisionStatus) -> RevisionStatus:
@@ -216,9 +286,10 @@ class _Adding:
 
     def _remark_on(self, name: str, status: RevisionStatus) -> None:
         if status.state == "failed":
-            self._remark(name, status.reason or "it could not be taken in", "red")
+            reason = status.reason.in_language(language()) if status.reason else ""
+            self._remark(name, reason or "it could not be taken in", "red")
         for warning in status.health.warnings if status.health else ():
-            self._remark(name, warning, "yellow")
+            self._remark(name, warning.in_language(language()), "yellow")
 
     def _remark(self, name: str, text: str, style: str) -> None:
         self._bars.console.print(f"{name}: {text}", style=style, markup=False, highlight=False)

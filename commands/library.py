@@ -10,23 +10,22 @@ import structlog
 
 from app import MIGRATIONS
 from commands.deployment import Deployment
-from commands.embedder import load_embedder
+from commands.spaces import open_spaces
 from config.settings import Model, Settings
 from gateway.turns import raise_floor
 from rag import store
 from rag.answer import Librarian
 from rag.budget import Budget, BudgetLimits
-from rag.chroma import ChromaLimits, ChromaServer
-from rag.embed import BatcherLimits, MicroBatcher
-from rag.errors import IndexUnavailable
-from rag.index import ChromaIndex, MemoryIndex
 from rag.intake import IntakeLimits, Parts
 from rag.knowledge import Knowledge
 from rag.library import Library
 from rag.llm import CallLimits, Endpoint, OpenAICompatible
-from rag.ports import Embedder, Index, ModelLimits
+from rag.load.guard import Guard, WebHosts
+from rag.load.web import Fetcher, WebLimits
+from rag.ports import ModelLimits
 from rag.retrieve import RetrieveLimits, Retriever
 from rag.sandbox import ParserLimits
+from rag.spaces import Spaces
 from rag.split import SplitLimits
 from rag.types import (
     Answer,
@@ -72,8 +71,12 @@ class _Watched:
 
     async def health(self) -> LibrarianHealth:
         model = "none" if self.model is None else self.model.trouble or "ok"
-        health = await self.librarian.health()
-        return replace(health, index=self.knowledge.index_state, model=model)
+        return replace(
+            await self.librarian.health(),
+            index=self.knowledge.index_state,
+            model=model,
+            reembedding=await self.knowledge.reembedding(),
+        )
 
 
 @asynccontextmanager
@@ -86,12 +89,10 @@ async def open_own(deployment: Deployment) -> AsyncGenerator[Library]:
         stack.callback(database.close)
         floor = await asyncio.to_thread(_Floor, deployment.settings)
         stack.callback(floor.close)
-        embedder = await asyncio.to_thread(load_embedder, settings.embedder)
-        batcher = MicroBatcher(embedder, BatcherLimits(**settings.batcher.model_dump()))
-        stack.callback(batcher.close)
-        index = await _open_index(deployment, embedder, stack)
+        live, building = await open_spaces(deployment, database, stack)
+        spaces = Spaces(live)
         retriever = Retriever(
-            database, batcher=batcher, index=index,
+            database, spaces,
             limits=RetrieveLimits(**settings.search.model_dump()),
             on_trouble=lambda: knowledge.suspect_index(),  # noqa: PLW0108 - it is made below
         )  # fmt: skip
@@ -103,9 +104,11 @@ async def open_own(deployment: Deployment) -> AsyncGenerator[Library]:
         await librarian.refresh()
         knowledge = Knowledge(
             Parts(
-                database=database, batcher=batcher, index=index, files=deployment.folders.files,
-                raise_floor=floor, changed=librarian.refresh, limits=_intake(deployment.settings),
-            )
+                database=database, spaces=spaces, files=deployment.folders.files,
+                fetcher=_fetcher(deployment.settings), raise_floor=floor,
+                changed=librarian.refresh, limits=_intake(deployment.settings),
+            ),
+            building,
         )  # fmt: skip
         stack.push_async_callback(_end, asyncio.create_task(knowledge.run()))
         yield Library(_Watched(librarian, knowledge, model), knowledge)
@@ -158,25 +161,17 @@ def _intake(settings: Settings) -> IntakeLimits:
     )
 
 
+def _fetcher(settings: Settings) -> Fetcher:
+    web = settings.rag.web
+    hosts = WebHosts(allowed=frozenset(web.hosts), internal=frozenset(web.internal_hosts))
+    limits = WebLimits(**web.model_dump(exclude={"hosts", "internal_hosts"}))
+    return Fetcher(Guard(hosts), limits)
+
+
 def _open_store(settings: Settings) -> Database:
     store.migrate(settings.rag_database_url)
     limits = DatabaseLimits(**settings.database.model_dump(exclude={"url"}))
     return Database(settings.rag_database_url, limits=limits)
-
-
-async def _open_index(deployment: Deployment, embedder: Embedder, stack: AsyncExitStack) -> Index:
-    if deployment.settings.rag.index.kind == "memory":
-        return MemoryIndex()
-    limits = ChromaLimits(**deployment.settings.rag.chroma.model_dump())
-    server = ChromaServer(deployment.folders.index, limits)
-    stack.push_async_callback(server.stop)
-    try:
-        await server.start()
-    except IndexUnavailable as error:  # it tries on; keywords answer alone meanwhile
-        log.warning("index_not_started", reason=str(error))
-    index = ChromaIndex(server, fingerprint=embedder.fingerprint, dimension=embedder.dimension)
-    stack.push_async_callback(index.close)
-    return index
 
 
 class _Floor:

@@ -1,5 +1,6 @@
 """What the commands print: results on stdout, everything else on stderr."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,6 +18,12 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+
+def language() -> str:
+    """The language of the terminal, "zh" or "en", by the variables that all programs read."""
+    named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return "zh" if named.lower().startswith("zh") else "en"
 
 
 def say(text: str = "") -> None:

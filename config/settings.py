@@ -82,6 +82,16 @@ class Split(Section):
     chunks_max: Count
 
 
+class Web(Section):
+    hosts: list[str]
+    internal_hosts: list[str]
+    bytes_max: Count
+    wait_s: Seconds
+    redirects_max: Annotated[int, Field(ge=0)]
+    pages_max: Count
+    sitemaps_max: Count
+
+
 class Parser(Section):
     cpu_s: Count
     wall_s: Seconds
@@ -93,6 +103,7 @@ class Index(Section):
 
 
 class Intake(Section):
+    waiting_max: Count
     attempts_max: Count
     embed_batch: Count
     rows_per_write: Count
@@ -133,6 +144,7 @@ class RagLimits(Section):
     upload_bytes_max: Count
     answer_wait_s: Seconds
     knowledge_wait_s: Seconds
+    fetch_wait_s: Seconds
     rebuild_wait_s: Seconds
     health_wait_s: Seconds
     connect_wait_s: Seconds
@@ -149,6 +161,7 @@ class Rag(Section):
     index: Index
     split: Split
     parser: Parser
+    web: Web
     intake: Intake
     search: Search
     batcher: Batcher

@@ -126,7 +126,7 @@ class Librarian:
 
     async def refresh(self) -> None:
         """Follow what is live, and calibrate in the background if it changed."""
-        if self.retriever.version < 0:
+        if self.retriever.version < 0 or not self.calibrator.fits_embedder:
             await self.calibrator.load()
         await self.retriever.refresh()
         self.calibrator.schedule()

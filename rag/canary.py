@@ -14,8 +14,9 @@ import structlog
 from rag import store
 from rag.errors import RagError
 from rag.index import Vector
-from rag.intake import Parts, Publisher
+from rag.intake import Parts, Publisher, stored_vectors
 from rag.split import embedded_text
+from rag.store import Place
 from rag.types import CheckReport
 from storage.database import DatabaseError
 
@@ -73,20 +74,22 @@ class Canary:
 
     async def _probe(self, *, rebuilt: bool, embedded: int) -> CheckReport:
         database, limits = self._parts.database, self._parts.limits
-        await self._publisher.prune(await database.read(store.verifying_hashes))
-        total = await database.read(store.count_live_hashes)
+        space = self._parts.spaces.live
+        await self._publisher.prune(await database.read(store.verifying_places))
+        totals = await database.read(store.count_live)
         missing = await database.read(
-            lambda session: store.live_missing(session, self._parts.fingerprint)
+            lambda session: store.live_missing(session, space.fingerprint)
         )
-        names = await database.read(
-            lambda session: store.sample_live_hashes(session, limits.probes, random.Random())
+        places = await database.read(
+            lambda session: store.sample_live_places(session, limits.probes, random.Random())
         )
-        sample = await self._vectors(names)
-        wrong = missing + await self._parts.index.check(sample, total=total)
+        sample = await self._vectors(places)
+        wrong = missing + await space.index.check(sample, totals=totals)
+        total = sum(totals.values())
         return CheckReport(
             healthy=wrong == 0,
             chunks=total,
-            probed=len(sample),
+            probed=sum(map(len, sample.values())),
             wrong=wrong,
             rebuilt=rebuilt,
             embedded=embedded,
@@ -95,36 +98,42 @@ class Canary:
 
     async def _rebuild(self) -> int:
         """A new index from the store; how many vectors had to be made for it."""
-        await self._parts.index.reset()
-        embedded, after = 0, ""
+        index = self._parts.spaces.live.index
+        await index.reset()
+        embedded, after = 0, ("", "")
         size = self._parts.limits.rows_per_page
         while page := await self._parts.database.read(
-            lambda session, after=after: store.live_hashes(session, after=after, limit=size)
+            lambda session, after=after: store.live_places(session, after=after, limit=size)
         ):
-            vectors = await self._vectors(page)
-            made = await self._embed([name for name in page if name not in vectors])
-            await self._parts.index.put(vectors | made)
-            embedded, after = embedded + len(made), page[-1]
+            embedded += await self._embed(sorted({content_hash for _, content_hash in page}))
+            for audience, vectors in (await self._vectors(page)).items():
+                await index.put(audience, vectors)
+            after = page[-1]
         return embedded
 
-    async def _embed(self, hashes: Sequence[str]) -> dict[str, Vector]:
-        parts, size = self._parts, self._parts.limits.embed_batch
-        chunks = await parts.database.read(lambda session: store.live_texts(session, hashes))
+    async def _embed(self, hashes: Sequence[str]) -> int:
+        """Make and keep the vectors that are missing; how many."""
+        database, space = self._parts.database, self._parts.spaces.live
+        known = await database.read(
+            lambda session: store.vectors(session, hashes, space.fingerprint)
+        )
+        unknown = [name for name in hashes if name not in known]
+        chunks = await database.read(lambda session: store.live_texts(session, unknown))
         missing = sorted(chunks.values(), key=lambda chunk: len(chunk.text))
-        made: dict[str, Vector] = {}
+        size = self._parts.limits.embed_batch
         for start in range(0, len(missing), size):
             some = missing[start : start + size]
-            rows = await parts.batcher.embed_documents(
-                [embedded_text(chunk.heading_path, chunk.text) for chunk in some]
+            rows = await space.batcher.embed_documents([_embedded(chunk) for chunk in some])
+            made = {chunk.content_hash: row for chunk, row in zip(some, rows, strict=True)}
+            await database.write(
+                lambda session, made=made: store.save_embeddings(session, space.fingerprint, made)
             )
-            new = {chunk.content_hash: row for chunk, row in zip(some, rows, strict=True)}
-            await parts.database.write(
-                lambda session, new=new: store.save_embeddings(session, parts.fingerprint, new)
-            )
-            made |= new
-        return made
+        return len(missing)
 
-    async def _vectors(self, hashes: Sequence[str]) -> dict[str, Vector]:
-        return await self._parts.database.read(
-            lambda session: store.vectors(session, hashes, self._parts.fingerprint)
-        )
+    async def _vectors(self, places: Sequence[Place]) -> dict[str, dict[str, Vector]]:
+        """Stored vectors by audience; those never made are left out."""
+        return await stored_vectors(self._parts, self._parts.spaces.live, places)
+
+
+def _embedded(chunk: store.LiveChunk) -> str:
+    return embedded_text(chunk.heading_path, chunk.text, is_wording=chunk.entry_id is not None)

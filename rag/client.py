@@ -17,7 +17,14 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from rag.errors import IndexUnavailable, ModelUnavailable, RagError, SourceUnknown, SourceUnreadable
+from rag.errors import (
+    IndexUnavailable,
+    ModelUnavailable,
+    NoEarlierVersion,
+    RagError,
+    SourceUnknown,
+    SourceUnreadable,
+)
 from rag.types import (
     Answer,
     CheckReport,
@@ -25,6 +32,7 @@ from rag.types import (
     Language,
     LibrarianHealth,
     NumberedLine,
+    Page,
     Question,
     RevisionStatus,
     SourceDetail,
@@ -38,6 +46,7 @@ ALOUD_LINE_BYTES_MAX = 1_000_000  # of one line of an answer that is told aloud
 LEAVES: tuple[type[RagError], ...] = (
     SourceUnreadable,
     SourceUnknown,
+    NoEarlierVersion,
     ModelUnavailable,
     IndexUnavailable,
 )
@@ -51,6 +60,7 @@ class RemoteLimits:
     upload_bytes_max: int = 20_000_000
     answer_wait_s: float = 45.0
     knowledge_wait_s: float = 30.0
+    fetch_wait_s: float = 180.0  # a sitemap of sitemaps, each with its own deadline
     rebuild_wait_s: float = 1_800.0
     health_wait_s: float = 1.0
     connect_wait_s: float = 1.0
@@ -249,7 +259,10 @@ class RemoteKnowledge:
         """Hand a document in; it is read and embedded afterwards. Raises SourceUnreadable."""
         if len(upload.content) > self._line.limits.upload_bytes_max:
             limit_mb = self._line.limits.upload_bytes_max / 1_000_000
-            raise SourceUnreadable(f"the file is larger than {limit_mb:g} MB")
+            raise SourceUnreadable(
+                f"The file is larger than {limit_mb:g} MB. Split it into several documents.",
+                f"文件超过 {limit_mb:g} MB。请拆分成几个文档。",
+            )
         about = {name: value for name, value in asdict(upload).items() if value is not None}
         content = about.pop("content")
         return await self._line.call(
@@ -278,6 +291,36 @@ class RemoteKnowledge:
     async def retire(self, source_id: str) -> None:
         """Withdraw a document: nothing of it is answered from any more. Raises SourceUnknown."""
         await self._line.call("DELETE", f"/sources/{source_id}", type(None), wait_s=self._wait_s)
+
+    async def pages(self, url: str) -> list[str]:
+        """The addresses that a page or a sitemap stands for. Raises SourceUnreadable."""
+        wait_s = self._line.limits.fetch_wait_s
+        return await self._line.call("GET", "/pages", list[str], wait_s=wait_s, params={"url": url})
+
+    async def add_page(self, page: Page) -> RevisionStatus:
+        """Have a web page fetched and handed in. Raises SourceUnreadable."""
+        wait_s = self._line.limits.fetch_wait_s
+        return await self._line.call("POST", "/pages", RevisionStatus, wait_s=wait_s, content=page)
+
+    async def roll_back(self, source_id: str, revision_id: str | None = None) -> RevisionStatus:
+        """Answer from an earlier version again. Raises SourceUnknown, NoEarlierVersion."""
+        return await self._line.call(
+            "POST",
+            f"/sources/{source_id}/rollback",
+            RevisionStatus,
+            wait_s=self._wait_s,
+            params={} if revision_id is None else {"revision_id": revision_id},
+        )
+
+    async def set_audience(self, source_id: str, audience: str) -> None:
+        """Say who may read a document. Raises SourceUnknown, SourceUnreadable."""
+        await self._line.call(
+            "PUT",
+            f"/sources/{source_id}/audience",
+            type(None),
+            wait_s=self._wait_s,
+            params={"audience": audience},
+        )
 
     async def check(self, *, rebuild: bool = False) -> CheckReport:
         """Whether the index still holds what it was given; with `rebuild` it is made anew."""
@@ -334,5 +377,7 @@ def _problem(content: Any, status: int) -> RagError:
     except msgspec.DecodeError:
         problem = {}
     reason = problem.get("reason", f"the librarian answered {status}, and no answer")
+    if problem.get("type") == SourceUnreadable.__name__:
+        return SourceUnreadable(reason, problem.get("zh", ""))
     kinds = (leaf for leaf in LEAVES if problem.get("type") == leaf.__name__)
     return next(kinds, ModelUnavailable)(reason)

@@ -153,16 +153,25 @@ class _Waiting:
 class MicroBatcher:
     """One encoder for all: what waits when it becomes free is encoded in one call.
 
-    There is no timer, so a lone asker waits for nobody. Questions go before documents; a batch of
-    documents that is being encoded is not interrupted, so ingestion keeps its batches small.
+    `encoder` is the thread to encode on; two batchers may share it, so that there is never more
+    than one text batch at work. There is no timer, so a lone asker waits for nobody. Questions go
+    before documents; a batch of documents that is being encoded is not interrupted, so ingestion
+    keeps its batches small.
     """
 
-    def __init__(self, embedder: Embedder, limits: BatcherLimits | None = None) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        limits: BatcherLimits | None = None,
+        *,
+        encoder: ThreadPoolExecutor | None = None,
+    ) -> None:
         self.embedder = embedder
         self.limits = limits or BatcherLimits()
+        self.encoder = encoder or ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._owns_encoder = encoder is None
         self._questions: deque[_Waiting] = deque()
         self._documents: deque[_Waiting] = deque()
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="embed")
         self._pump: asyncio.Task[None] | None = None
 
     async def embed_query(self, text: str) -> npt.NDArray[np.float32]:
@@ -188,7 +197,8 @@ class MicroBatcher:
             self._pump.cancel()
         for waiting in (*self._questions, *self._documents):
             waiting.future.cancel()
-        self._encoder.shutdown(wait=True, cancel_futures=True)
+        if self._owns_encoder:
+            self.encoder.shutdown(wait=True, cancel_futures=True)
 
     async def _wait(self, queue: deque[_Waiting], texts: Sequence[str], kind: TextKind) -> Vectors:
         waiting = _Waiting(texts, kind, asyncio.get_running_loop().create_future())
@@ -203,7 +213,7 @@ class MicroBatcher:
             loop = asyncio.get_running_loop()
             encode = self.embedder.embed
             try:
-                vectors = await loop.run_in_executor(self._encoder, encode, texts, batch[0].kind)
+                vectors = await loop.run_in_executor(self.encoder, encode, texts, batch[0].kind)
             except Exception as error:
                 _fail(batch, error)
             else:

@@ -3,6 +3,7 @@
 RagError
 ├── SourceUnreadable    tell the person who uploaded it: `reason` is written for them
 ├── SourceUnknown       no source, revision or record has that id
+├── NoEarlierVersion    there is no complete version to go back to
 ├── ModelUnavailable    embedder or language model: answer without it, or call a person
 │   ├── ModelSlow       it did not say enough in time
 │   ├── ModelBusy       too many calls just now: ours, or all of the service
@@ -12,21 +13,30 @@ RagError
 └── IndexUnavailable    the vector index: keywords go on alone, the index is rebuilt
 """
 
+from rag.types import Words
+
 
 class RagError(Exception):
     """The root of everything rag raises on purpose."""
 
 
 class SourceUnreadable(RagError):
-    """A document cannot be taken in: empty, too large, of an unknown kind, or broken."""
+    """A document cannot be taken in: empty, too large, of an unknown kind, or broken.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    `reason` is for whoever uploaded it: what is wrong, where, and what to do.
+    """
+
+    def __init__(self, english: str, chinese: str = "") -> None:
+        super().__init__(english)
+        self.reason = Words(english, chinese or english)
 
 
 class SourceUnknown(RagError):
     """No source, revision or record has that id."""
+
+
+class NoEarlierVersion(RagError):
+    """There is no complete version of the source that could be live again."""
 
 
 class ModelUnavailable(RagError):

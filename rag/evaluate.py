@@ -17,6 +17,7 @@ from sqlmodel import Session
 
 from rag import store
 from rag.answer import Librarian
+from rag.audience import PUBLIC
 from rag.embed import MicroBatcher
 from rag.index import MemoryIndex
 from rag.language import detect
@@ -32,6 +33,7 @@ from rag.measure import (
 )
 from rag.ports import Embedder
 from rag.retrieve import Retriever
+from rag.spaces import Space, Spaces
 from rag.split import Piece, Splitter, heading_line
 from rag.types import CalibrationReport, Question
 from storage.database import Database
@@ -108,7 +110,7 @@ class _Run:
         self, name: str, split: str, data: EvalSet, queries: Sequence[EvalQuery]
     ) -> EvalReport:
         batcher, index = MicroBatcher(self.embedder), MemoryIndex()
-        retriever = Retriever(self.database, batcher=batcher, index=index)
+        retriever = Retriever(self.database, Spaces(Space(batcher, index)))
         librarian = Librarian(self.database, retriever)
         try:
             await self._take_in(data.entries, index)
@@ -157,7 +159,7 @@ class _Run:
             vectors = await asyncio.to_thread(
                 self.embedder.embed, [texts[name] for name in some], "document"
             )
-            await index.put(dict(zip(some, vectors, strict=True)))
+            await index.put(PUBLIC, dict(zip(some, vectors, strict=True)))
             self.on_progress("embed", start + len(some), len(names))
 
     def _split(self, entries: Sequence[EvalEntry]) -> list[_Document]:

@@ -8,7 +8,7 @@ a floor too high is settled at the next start, a vector too many leads to no tex
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +16,14 @@ import structlog
 from sqlmodel import Session
 
 from rag import store
-from rag.embed import MicroBatcher
 from rag.errors import IndexUnavailable, SourceUnknown
-from rag.ports import Index
+from rag.index import Vector
+from rag.load.guard import Guard, WebHosts
+from rag.load.web import Fetcher
 from rag.sandbox import ParserLimits
+from rag.spaces import Space, Spaces
 from rag.split import SplitLimits
+from rag.store import Place
 from storage.database import Database, DatabaseError
 from storage.failpoints import reach_async
 from storage.ids import utc_now
@@ -37,6 +40,7 @@ class IntakeLimits:
 
     parser: ParserLimits = field(default_factory=ParserLimits)
     split: SplitLimits = field(default_factory=SplitLimits)
+    waiting_max: int = 5_000  # documents handed in and not yet taken in
     attempts_max: int = 3  # crashes and unforeseen errors; an index that is down does not count
     embed_batch: int = 8  # small, since a question waits for the batch that is being encoded
     rows_per_write: int = 500  # of chunks, so that no commit holds up others for long
@@ -53,6 +57,10 @@ async def _nobody(_floor: int) -> None:
     """Stands in for a gateway where there is none."""
 
 
+def _fetcher() -> Fetcher:
+    return Fetcher(Guard(WebHosts()))
+
+
 async def _nothing() -> None:
     """Stands in for a keyword index where there is none."""
 
@@ -64,17 +72,13 @@ class Parts:
     live."""
 
     database: Database
-    batcher: MicroBatcher
-    index: Index
+    spaces: Spaces
     files: Path
+    fetcher: Fetcher = field(default_factory=_fetcher)
     raise_floor: Callable[[int], Awaitable[None]] = _nobody
     changed: Callable[[], Awaitable[None]] = _nothing
     clock: Callable[[], dt.datetime] = utc_now
     limits: IntakeLimits = field(default_factory=IntakeLimits)
-
-    @property
-    def fingerprint(self) -> str:
-        return self.batcher.embedder.fingerprint
 
 
 class Publisher:
@@ -88,10 +92,11 @@ class Publisher:
         self._parts = parts
         self.lock = asyncio.Lock()
         self._changing = asyncio.Lock()
-        self._lingering: set[str] = set()
+        self._lingering: set[Place] = set()
 
-    async def publish(self, revision: store.Revision) -> None:
-        """Answer from this revision from now on. The caller holds `lock`."""
+    async def publish(self, revision: store.Revision, places: Sequence[Place]) -> None:
+        """Answer from this revision from now on. The caller holds `lock` and has put its vectors
+        at `places`; if it was withdrawn meanwhile, they go again."""
         withdraws = await self._parts.database.read(
             lambda session: store.has_live(session, revision.source_id)
         )
@@ -99,7 +104,7 @@ class Publisher:
             lambda session, version: store.publish(session, revision.id, expected_version=version),
             withdraws=withdraws,
         )
-        await self._take_out(published)
+        await self._take_out(published.withdrawn if published else places)
 
     async def retire(self, source_id: str) -> None:
         """Take a source out of all answers; once more is no error. Raises SourceUnknown."""
@@ -115,11 +120,30 @@ class Publisher:
             ),
             withdraws=True,
         )
-        if self.lock.locked():  # a document is being published, or the index made anew
-            self._lingering.update(published.withdrawn_hashes if published else ())
-        else:
-            async with self.lock:
-                await self._take_out(published)
+        await self._take_out_soon(published)
+
+    async def roll_back(self, revision: store.Revision, places: Sequence[Place]) -> bool:
+        """Answer from this earlier revision again; False if that cannot be done. The caller holds
+        `lock` and has put its vectors at `places`."""
+        published = await self._change(
+            lambda session, version: store.roll_back(
+                session, revision.id, expected_version=version
+            ),
+            withdraws=True,
+        )
+        await self._take_out(published.withdrawn if published else places)
+        return published is not None
+
+    async def set_audience(self, source_id: str, audience: str) -> None:
+        """Let that audience read the source. Whoever may no longer is told nothing of it from the
+        moment this returns."""
+        published = await self._change(
+            lambda session, version: store.set_audience(
+                session, source_id, audience, expected_version=version
+            ),
+            withdraws=True,
+        )
+        await self._take_out_soon(published)
 
     async def settle(self) -> None:
         """Make up for a change that was announced and did not happen."""
@@ -127,16 +151,25 @@ class Publisher:
             log.warning("a change of the knowledge base was cut off and settled")
             await self._tell()
 
-    async def prune(self, hashes: Iterable[str] = ()) -> None:
-        """Take those vectors out that no live chunk uses: `hashes`, and what lingers from before.
-        Raises IndexUnavailable; then they linger on. The caller holds `lock`."""
-        self._lingering.update(hashes)
+    async def forget(self, revision_id: str) -> None:
+        """Take the vectors of a revision out that was given up on its last step."""
+        chunks = await self._parts.database.read(
+            lambda session: store.stored_chunks(session, revision_id)
+        )
+        async with self.lock:
+            await self._take_out([(chunk.audience, chunk.content_hash) for chunk in chunks])
+
+    async def prune(self, places: Iterable[Place] = ()) -> None:
+        """Take those vectors out that no live chunk uses: of `places`, and what lingers from
+        before. Raises IndexUnavailable; then they linger on. The caller holds `lock`."""
+        self._lingering.update(places)
         wanted = tuple(self._lingering)
         unused = await self._parts.database.read(
-            lambda session: store.unused_hashes(session, wanted)
+            lambda session: store.unused_places(session, wanted)
         )
-        if unused:
-            await self._parts.index.remove(unused)
+        for audience in sorted({audience for audience, _ in unused}):
+            gone = [content_hash for one, content_hash in unused if one == audience]
+            await self._parts.spaces.live.index.remove(audience, gone)
         self._lingering.difference_update(wanted)
 
     async def _change(self, change: Change, *, withdraws: bool) -> store.Published | None:
@@ -151,9 +184,16 @@ class Publisher:
             await self._tell()
             return published
 
-    async def _take_out(self, published: store.Published | None) -> None:
+    async def _take_out_soon(self, published: store.Published | None) -> None:
+        if self.lock.locked():  # a document is being published, or the index made anew
+            self._lingering.update(published.withdrawn if published else ())
+            return
+        async with self.lock:
+            await self._take_out(published.withdrawn if published else ())
+
+    async def _take_out(self, places: Sequence[Place]) -> None:
         try:
-            await self.prune(published.withdrawn_hashes if published else ())
+            await self.prune(places)
         except IndexUnavailable as error:
             log.warning("withdrawn vectors stay for now", reason=str(error))
 
@@ -174,3 +214,19 @@ class Publisher:
             await self._parts.changed()
         except Exception:  # the base has changed all the same, and retired text is out by SQL
             log.exception("nobody could be told that the knowledge base changed")
+
+
+async def stored_vectors(
+    parts: Parts, space: Space, places: Iterable[Place]
+) -> dict[str, dict[str, Vector]]:
+    """The vectors of that space by audience and hash; those never made are left out."""
+    wanted = list(places)
+    hashes = sorted({content_hash for _, content_hash in wanted})
+    found = await parts.database.read(
+        lambda session: store.vectors(session, hashes, space.fingerprint)
+    )
+    by_audience: dict[str, dict[str, Vector]] = {}
+    for audience, content_hash in wanted:
+        if content_hash in found:
+            by_audience.setdefault(audience, {})[content_hash] = found[content_hash]
+    return by_audience

@@ -49,6 +49,18 @@ class Entry:
     kind: ChunkKind
     title: str
     heading_path: tuple[str, ...]
+    source_audience: str = "public"
+    entry_id: str | None = None  # of the chunk that this one only words differently
+
+    @property
+    def answers_as(self) -> str:
+        """Equal for an entry and its other wordings: they are one answer."""
+        return self.entry_id or self.chunk_id
+
+    @property
+    def edition(self) -> tuple[str, str]:
+        """Of its source: what is live changes with the revision, and with who may read it."""
+        return self.revision_id, self.source_audience
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,7 @@ class KeywordState:
     vocabulary: dict[str, int] = field(default_factory=dict[str, int])
     by_hash: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     by_name: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    by_entry: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     subjects: SubjectIndex = field(default_factory=lambda: subject_index({}))
     sources: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  # a number for each
     languages: Mapping[str, Mask] = field(default_factory=dict[str, Mask])
@@ -193,30 +206,30 @@ class KeywordIndex:
     def __len__(self) -> int:
         return int(self.state.alive.sum())
 
-    def revisions(self) -> set[str]:
-        """The revisions that it holds rows of."""
+    def editions(self) -> set[tuple[str, str]]:
+        """The revisions that it holds rows of, each with who may read its source."""
         state = self.state
         pairs = zip(state.rows, state.alive, strict=True)
-        return {row.entry.revision_id for row, alive in pairs if alive}
+        return {row.entry.edition for row, alive in pairs if alive}
 
     def update(
-        self, added: Sequence[tuple[Entry, str]], removed_revisions: Iterable[str] = ()
+        self, added: Sequence[tuple[Entry, str]], removed: Iterable[tuple[str, str]] = ()
     ) -> None:
-        """Take chunks with their texts in, and revisions out; the new state appears at once.
+        """Take chunks with their texts in, and editions out; the new state appears at once.
 
         Blocks: run it in a thread.
         """
-        old, gone = self.state, set(removed_revisions)
+        old, gone = self.state, set(removed)
         vocabulary = old.vocabulary  # only ever grows: older states still read it rightly
         rows = (*old.rows, *(_row(entry, text, vocabulary) for entry, text in added))
         alive = np.ones(len(rows), np.bool_)
         alive[: len(old.rows)] = old.alive
         if gone:
-            alive &= np.array([row.entry.revision_id not in gone for row in rows], np.bool_)
+            alive &= np.array([row.entry.edition not in gone for row in rows], np.bool_)
         if rows and 1 - alive.mean() > _DEAD_SHARE_MAX:
             rows = tuple(row for row, lives in zip(rows, alive, strict=True) if lives)
             alive, self._merged = np.ones(len(rows), np.bool_), 0
-        by_hash, by_name = _lookups(rows, alive)
+        by_hash, by_name, by_entry = _lookups(rows, alive)
         titles = {row.entry.title for row in rows}
         self.state = KeywordState(
             rows=rows,
@@ -226,6 +239,7 @@ class KeywordIndex:
             vocabulary=vocabulary,
             by_hash=by_hash,
             by_name=by_name,
+            by_entry=by_entry,
             subjects=subject_index({name: name in titles for name in by_name}),
             sources=_numbers([row.entry.source_id for row in rows]),
             languages=_masks([row.entry.language for row in rows]),
@@ -256,17 +270,23 @@ def _row(entry: Entry, text: str, vocabulary: dict[str, int]) -> Row:
     )
 
 
-def _lookups(rows: Sequence[Row], alive: Mask) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """Live rows by content hash, and by each title or heading they stand under."""
+_Lookup = dict[str, list[int]]
+
+
+def _lookups(rows: Sequence[Row], alive: Mask) -> tuple[_Lookup, _Lookup, _Lookup]:
+    """Live rows by content hash, by each title or heading they stand under, and by the entry that
+    they answer as."""
     by_hash: defaultdict[str, list[int]] = defaultdict(list)
+    by_entry: defaultdict[str, list[int]] = defaultdict(list)
     by_name: defaultdict[str, list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
         if not alive[at]:
             continue
         by_hash[row.entry.content_hash].append(at)
+        by_entry[row.entry.answers_as].append(at)
         for name in dict.fromkeys((row.entry.title, *row.entry.heading_path)):
             by_name[name].append(at)
-    return by_hash, by_name
+    return by_hash, by_name, by_entry
 
 
 def _numbers(labels: Sequence[str]) -> Integers:

@@ -14,6 +14,7 @@ from rag.types import (
     Language,
     LibrarianHealth,
     NumberedLine,
+    Page,
     Question,
     RevisionStatus,
     SourceDetail,
@@ -43,12 +44,20 @@ class AnsweringPart(Protocol):
     def health(self) -> Awaitable[LibrarianHealth]: ...
 
 
-class KnowledgePart(Protocol):
-    """What the service needs of a knowledge base; `rag.knowledge.Knowledge` has it."""
+class Intake(Protocol):
+    """Documents in."""
 
     def add(self, upload: Upload) -> Awaitable[RevisionStatus]: ...
 
+    def pages(self, url: str) -> Awaitable[list[str]]: ...
+
+    def add_page(self, page: Page) -> Awaitable[RevisionStatus]: ...
+
     def progress(self, revision_id: str) -> Awaitable[RevisionStatus]: ...
+
+
+class Holdings(Protocol):
+    """What is there, and what of it is live for whom."""
 
     def sources(self, *, after: str = "", limit: int = 50) -> Awaitable[list[SourceSummary]]: ...
 
@@ -56,7 +65,17 @@ class KnowledgePart(Protocol):
 
     def retire(self, source_id: str) -> Awaitable[Any]: ...
 
+    def roll_back(
+        self, source_id: str, revision_id: str | None = None
+    ) -> Awaitable[RevisionStatus]: ...
+
+    def set_audience(self, source_id: str, audience: str) -> Awaitable[Any]: ...
+
     def check(self, *, rebuild: bool = False) -> Awaitable[CheckReport]: ...
+
+
+class KnowledgePart(Intake, Holdings, Protocol):
+    """What the service needs of a knowledge base; `rag.knowledge.Knowledge` has it."""
 
 
 @dataclass(frozen=True, slots=True)

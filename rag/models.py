@@ -59,7 +59,7 @@ class Revision(RagTable, table=True):
     audience: str = "public"
     state: str = "queued"
     attempts: int = 0  # counted before the work: three crashes end in "failed"
-    reason: str | None = None
+    reason: dict[str, str] | None = Field(default=None, sa_type=JSON)  # in English and Chinese
     chunks_total: int = 0
     chunks_done: int = 0
     chunks_embedded: int = 0
@@ -69,7 +69,11 @@ class Revision(RagTable, table=True):
 
 class Chunk(RagTable, table=True):
     """A piece of a revision. `text` is what is quoted, `heading_path` what is prefixed to it when
-    it is embedded; `content_hash` covers both."""
+    it is embedded; `content_hash` covers both.
+
+    `entry_id` names the chunk that this one is another wording of: its question alone is embedded.
+    `audience` is who may read it: that of the source, or a narrower one of its own.
+    """
 
     __table_args__ = (UniqueConstraint("revision_id", "ordinal"),)
     id: str = Field(primary_key=True)
@@ -80,6 +84,9 @@ class Chunk(RagTable, table=True):
     kind: str
     language: str
     content_hash: str = Field(index=True)
+    entry_id: str | None = None
+    own_audience: str | None = None
+    audience: str = "public"
 
 
 class Embedding(RagTable, table=True):
@@ -90,17 +97,27 @@ class Embedding(RagTable, table=True):
     vector: bytes = Field(sa_type=LargeBinary)
 
 
+class VectorSpace(RagTable, table=True):
+    """An embedder whose vectors were or are searched, with what it takes to load it again."""
+
+    fingerprint: str = Field(primary_key=True)
+    recipe: dict[str, Any] = Field(sa_type=JSON)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class Knowledge(RagTable, table=True):
     """One row: the version of the base, raised by each publish and each withdrawal.
 
-    `floor` is the version that was last announced as the lowest one that answers may be based on.
-    It is ahead of `version` only while a withdrawal is under way, or after one was cut off.
+    `space` is the fingerprint of the embedder whose vectors are searched. `floor` is the version
+    that was last announced as the lowest one that answers may be based on: it is ahead of `version`
+    only while a withdrawal is under way, or after one was cut off.
     """
 
     __table_args__ = (CheckConstraint("id = 1", name="ck_knowledge_single"),)
     id: int = Field(default=1, primary_key=True)
     version: int = 0
     floor: int = 0
+    space: str | None = None
 
 
 class Calibration(RagTable, table=True):

@@ -43,22 +43,30 @@ class Near:
 
 
 class Index(Protocol):
-    """Vectors by id, a cache that SQL can rebuild. `ChromaIndex`; twin: `MemoryIndex`.
+    """Vectors by audience and id, a cache that SQL can rebuild. `ChromaIndex`; twin: `MemoryIndex`.
 
     Every verb raises IndexUnavailable when the index cannot be trusted to have done it.
     """
 
-    async def put(self, vectors: Mapping[str, npt.NDArray[np.float32]]) -> None: ...
+    async def put(self, audience: str, vectors: Mapping[str, npt.NDArray[np.float32]]) -> None: ...
 
-    async def remove(self, ids: Sequence[str]) -> None: ...
+    async def remove(self, audience: str, ids: Sequence[str]) -> None: ...
 
-    async def near(self, vectors: Vectors, *, limit: int) -> list[list[Near]]:
-        """For each row of `vectors`, the nearest ids, best first."""
+    async def near(
+        self, vectors: Vectors, *, limit: int, audiences: Sequence[str]
+    ) -> list[list[Near]]:
+        """For each row of `vectors` the nearest ids that were put for one of `audiences`, each
+        once, best first: what others may read neither comes back nor takes up room."""
         ...
 
-    async def check(self, sample: Mapping[str, npt.NDArray[np.float32]], *, total: int) -> int:
-        """How many of `sample` do not come back as themselves, plus the difference in count from
-        `total`. 0 means healthy."""
+    async def check(
+        self,
+        sample: Mapping[str, Mapping[str, npt.NDArray[np.float32]]],
+        *,
+        totals: Mapping[str, int],
+    ) -> int:
+        """How many of `sample` (by audience) do not come back as themselves, plus the differences
+        in count from `totals`; an audience that is not in them must be empty. 0 means healthy."""
         ...
 
     async def reset(self) -> None:

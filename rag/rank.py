@@ -245,15 +245,20 @@ def _top_rows(values: Floats, live: Mask) -> tuple[int, ...]:
 
 
 def _spread(state: KeywordState, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-    """The list as it is shown: no near-identical chunks, and no source that fills it."""
+    """The list as it is shown: an entry once, by its best wording; no near-identical chunks; no
+    source that fills it."""
     kept: list[Hit] = []
     later: list[Hit] = []
     shown: list[set[int]] = []
+    entries: set[str] = set()
     per_source: dict[str, int] = {}
     for hit in hits:
         if len(kept) == _SHOWN:
             break
         row = state.rows[hit.row]
+        if row.entry.answers_as in entries:
+            continue
+        entries.add(row.entry.answers_as)
         terms = {*row.terms.tolist()}
         if any(_are_twins(terms, other) for other in shown):
             continue

@@ -18,7 +18,7 @@ from rag import models, store
 from rag.calibrate import CalibrationModel, Line, PseudoOutcomes, report_on, self_calibrated
 from rag.errors import IndexUnavailable, ModelUnavailable
 from rag.evidence import as_row, features
-from rag.keyword import Floats, KeywordState, Mask
+from rag.keyword import Entry, Floats, KeywordState, Mask
 from rag.pseudo import Passage, PseudoQuestion, pseudo_questions
 from rag.rank import rank
 from rag.retrieve import Retriever
@@ -52,6 +52,7 @@ class InForce:
     id: str = "prior"
     model: CalibrationModel
     knowledge_version: int = -1
+    fingerprint: str = ""
     report: CalibrationReport | None = None
 
 
@@ -90,19 +91,30 @@ class Calibrator:
     @property
     def fits(self) -> bool:
         """Whether the calibration in force was made for the base as it is."""
-        return self.in_force.knowledge_version == self._retriever.version
+        made_for = (self.in_force.knowledge_version, self.in_force.fingerprint)
+        return made_for == (self._retriever.version, self.fingerprint)
+
+    @property
+    def fits_embedder(self) -> bool:
+        """Whether the calibration in force was made with the embedder that is searched with."""
+        return self.in_force.fingerprint in ("", self.fingerprint)
 
     async def load(self) -> None:
         """Take up the stored calibration, if it was made with this embedder and code."""
         row = await self._database.read(store.newest_calibration)
         if row is None or row.fingerprint != self.fingerprint:
+            self._put_in_force(InForce(model=CalibrationModel()))
             return
         model = CalibrationModel.from_json(row.model)
         if model is not None:
             report = CalibrationReport(**row.report)
             self._put_in_force(
                 InForce(
-                    id=row.id, model=model, knowledge_version=row.knowledge_version, report=report
+                    id=row.id,
+                    model=model,
+                    report=report,
+                    knowledge_version=row.knowledge_version,
+                    fingerprint=row.fingerprint,
                 )
             )
 
@@ -147,7 +159,13 @@ class Calibrator:
         )
         await self._database.write(lambda session: store.save_calibration(session, row))
         self._put_in_force(
-            InForce(id=row.id, model=model, knowledge_version=version, report=report)
+            InForce(
+                id=row.id,
+                model=model,
+                report=report,
+                knowledge_version=version,
+                fingerprint=row.fingerprint,
+            )
         )
         return report
 
@@ -174,7 +192,8 @@ class Calibrator:
         total = max(int(state.alive.sum()), 1)
         made: dict[Language, list[PseudoQuestion]] = {}
         for language in LANGUAGES:
-            rows = np.flatnonzero(state.in_language(language) & state.alive).tolist()
+            mine = np.flatnonzero(state.in_language(language) & state.alive).tolist()
+            rows = [row for row in mine if state.rows[row].entry.entry_id is None]
             if len(rows) < _PASSAGES_MIN:
                 continue
             some = dice.sample(rows, min(len(rows), _PASSAGES_READ_MAX))
@@ -227,10 +246,11 @@ class Calibrator:
             ranking = rank(state, query, cosines, visible=visible)
             entry = state.rows[question.row].entry
             top = state.rows[ranking.hits[0].row].entry if ranking.hits else None
-            right.append(top is not None and top.content_hash == entry.content_hash)
+            right.append(top is not None and _same_answer(top, entry))
             present.append(as_row(features(state, ranking)))
             few = len(sources) < _DOCUMENTS_MANY
-            out = state.by_hash[entry.content_hash] if few and at % 2 else sources[entry.source_id]
+            passage = state.by_hash[entry.content_hash] + state.by_entry[entry.answers_as]
+            out = passage if few and at % 2 else sources[entry.source_id]
             left = rank(state, query, cosines, visible=visible, without=_rows_mask(state, out))
             absent.append(as_row(features(state, left)))
         return PseudoOutcomes(
@@ -261,6 +281,10 @@ def _found_again(state: KeywordState, asked: _Asked) -> float:
         if cosines is not None
     ]
     return min(1.0, float(np.mean(hits)) / _FOUND_AGAIN_MIN) if hits else 0.0
+
+
+def _same_answer(one: Entry, other: Entry) -> bool:
+    return one.content_hash == other.content_hash or one.answers_as == other.answers_as
 
 
 def _by_source(state: KeywordState) -> dict[str, list[int]]:

@@ -20,8 +20,8 @@ from rag.errors import IndexUnavailable, ModelUnavailable
 from rag.evidence import features
 from rag.keyword import Entry, KeywordIndex, KeywordState
 from rag.language import content_terms, detect
-from rag.ports import Index
 from rag.rank import Hit, Query, Ranking, rank
+from rag.spaces import Spaces
 from rag.types import Candidate, Evidence, Language, Question
 from storage.database import Database
 
@@ -68,14 +68,12 @@ class Retriever:
     def __init__(
         self,
         database: Database,
+        spaces: Spaces,
         *,
-        batcher: MicroBatcher,
-        index: Index,
         limits: RetrieveLimits | None = None,
         on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
-        self.batcher = batcher
-        self.index = index
+        self.spaces = spaces
         self.keywords = KeywordIndex()
         self.version = -1  # of the base that the keyword index follows; -1 before the first
         self.fitness: Mapping[Language, float] = {}  # measured by calibration; else 1
@@ -84,6 +82,11 @@ class Retriever:
         self._on_trouble = on_trouble  # told each time the vector leg fails
         self._breaker = Breaker(self._limits.rest_s, self._limits.rest_s_max)
         self._refreshing = asyncio.Lock()
+
+    @property
+    def batcher(self) -> MicroBatcher:
+        """That of the live embedder."""
+        return self.spaces.live.batcher
 
     @property
     def vector_trouble(self) -> str:
@@ -103,7 +106,7 @@ class Retriever:
     async def refresh(self) -> bool:
         """Follow the live revisions by what changed. True if anything did."""
         async with self._refreshing:
-            known = self.keywords.revisions()
+            known = self.keywords.editions()
             version, live, chunks = await self._database.read(lambda s: _live_beyond(s, known))
             gone = known - live
             if chunks or gone:
@@ -119,7 +122,8 @@ class Retriever:
         state = self.keywords.state
         query, asked = await asyncio.to_thread(self.prepare, state, question)
         clock.lap("prepare")
-        cosines = await self._cosines(asked, clock) if query.fitness > 0 else None
+        audiences = store.visible_to(question.audience)
+        cosines = await self._cosines(asked, audiences, clock) if query.fitness > 0 else None
         ranking, reading = await self._rank_live(state, query, cosines, question.audience)
         clock.lap("rank")
         evidence = await asyncio.to_thread(_evidence, state, ranking, reading)
@@ -158,8 +162,10 @@ class Retriever:
     async def near(self, texts: Sequence[str], *, limit: int) -> list[dict[str, float]]:
         """Cosines by content hash for each text; for calibration. Raises IndexUnavailable,
         ModelUnavailable."""
-        vectors = await asyncio.gather(*(self.batcher.embed_query(text) for text in texts))
-        found = await self.index.near(np.stack(vectors), limit=limit)
+        space = self.spaces.live
+        vectors = await asyncio.gather(*(space.batcher.embed_query(text) for text in texts))
+        everybody = tuple(self.keywords.state.audiences)
+        found = await space.index.near(np.stack(vectors), limit=limit, audiences=everybody)
         return [{one.id: one.cosine for one in row} for row in found]
 
     def _fitness(self, text: str, language: Language) -> float:
@@ -167,15 +173,20 @@ class Retriever:
         of_question = max(0.0, 1.0 - unknown / _UNKNOWN_SHARE_MAX)
         return round(of_question * self.fitness.get(language, 1.0), 3)
 
-    async def _cosines(self, text: str, clock: "_Stopwatch") -> dict[str, float] | None:
+    async def _cosines(
+        self, text: str, audiences: Sequence[str], clock: "_Stopwatch"
+    ) -> dict[str, float] | None:
         """The vector leg, or None when it is down: then keywords go on alone."""
         if self._breaker.is_open:
             return None
         try:
+            space = self.spaces.live
             async with asyncio.timeout(self._limits.near_wait_s):
-                vector = await self.batcher.embed_query(text)
+                vector = await space.batcher.embed_query(text)
                 clock.lap("embed")
-                rows = await self.index.near(vector[None], limit=self._limits.near_max)
+                rows = await space.index.near(
+                    vector[None], limit=self._limits.near_max, audiences=audiences
+                )
         except (IndexUnavailable, ModelUnavailable, TimeoutError) as error:
             self._breaker.fail(str(error) or "no answer in time")
             log.warning("vector leg down", reason=self._breaker.reason)
@@ -247,11 +258,14 @@ class _Stopwatch:
         self._last = now
 
 
-def _live_beyond(session: Session, known: set[str]) -> tuple[int, set[str], list[store.LiveChunk]]:
-    """The version, what is live at it, and the chunks of live revisions not yet `known`."""
+def _live_beyond(
+    session: Session, known: set[tuple[str, str]]
+) -> tuple[int, set[tuple[str, str]], list[store.LiveChunk]]:
+    """The version, what is live at it, and the chunks of live editions not yet `known`."""
     version = store.knowledge_version(session)
-    live = {revision.revision_id for revision in store.live_revisions(session)}
-    return version, live, store.live_chunks(session, sorted(live - known))
+    live = {(one.revision_id, one.audience) for one in store.live_revisions(session)}
+    new = sorted({revision_id for revision_id, _ in live - known})
+    return version, live, store.live_chunks(session, new)
 
 
 def _fetch(session: Session, ids: Sequence[str], audience: str) -> _Reading:
@@ -302,4 +316,6 @@ def _entry(chunk: store.LiveChunk) -> Entry:
         kind=chunk.kind,
         title=chunk.title,
         heading_path=chunk.heading_path,
+        source_audience=chunk.source_audience,
+        entry_id=chunk.entry_id,
     )

@@ -11,13 +11,16 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from rag.errors import SourceUnreadable
 from rag.load import Loaded
 
 # Escaped JSON of the most characters that a document may have.
 _OUTPUT_BYTES_MAX = 64 * 1024 * 1024
-_ROOT = Path(__file__).resolve().parents[1]  # where `-m rag.load` finds the package
+_ROOT = Path(__file__).resolve().parents[1]  # where `-m rag.load.child` finds the package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,7 @@ async def load_in_child(name: str, content: bytes, limits: ParserLimits) -> Load
     """What `rag.load.load` gives, or SourceUnreadable, whatever the document does to its parser."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "rag.load", name, str(limits.cpu_s), str(limits.memory_bytes)),
+        *("-m", "rag.load.child", name, str(limits.cpu_s), str(limits.memory_bytes)),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
@@ -45,7 +48,8 @@ async def load_in_child(name: str, content: bytes, limits: ParserLimits) -> Load
             output = await _talk(process.stdin, process.stdout, content)
     except TimeoutError:
         raise SourceUnreadable(
-            f"Reading it took longer than {limits.wall_s:g} s. Simplify or split the document."
+            f"Reading it took longer than {limits.wall_s:g} s. Simplify or split the document.",
+            f"读取用时超过 {limits.wall_s:g} 秒。请简化或拆分文档。",
         ) from None
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -71,14 +75,15 @@ async def _talk(
 
 def _loaded(output: bytes) -> Loaded:
     try:
-        answer = json.loads(output)
+        answer: dict[str, Any] = json.loads(output)
     except ValueError:
+        answer = {"exhausted": True}
+    if "exhausted" in answer:
         raise SourceUnreadable(
             "Its parser was stopped: the document needs too much memory or time, or is broken."
-            " Simplify or split the document."
-        ) from None
+            " Simplify or split the document.",
+            "读取已中止：文档需要过多的内存或时间，或者已损坏。请简化或拆分文档。",
+        )
     if "reason" in answer:
-        raise SourceUnreadable(answer["reason"])
-    return Loaded(
-        title=answer["title"], markdown=answer["markdown"], warnings=tuple(answer["warnings"])
-    )
+        raise SourceUnreadable(answer["reason"]["en"], answer["reason"]["zh"])
+    return msgspec.convert(answer, Loaded)

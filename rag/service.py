@@ -27,6 +27,7 @@ from rag.types import (
     Language,
     LibrarianHealth,
     NumberedLine,
+    Page,
     Question,
     RevisionStatus,
     SourceDetail,
@@ -39,7 +40,7 @@ from storage.database import DatabaseError
 log = structlog.get_logger()
 JSON_BYTES_MAX = 1_000_000
 RETRY_WAIT_S = 10.0  # between two attempts to load what did not load
-_STATUS = {"SourceUnreadable": 422, "SourceUnknown": 404}
+_STATUS = {"SourceUnreadable": 422, "SourceUnknown": 404, "NoEarlierVersion": 409}
 
 
 class Shelf:
@@ -116,7 +117,7 @@ def create_service(
             await asyncio.gather(task, return_exceptions=True)
 
     return Litestar(
-        [*_answering(shelf), *_knowledge(shelf, upload_bytes_max)],
+        [*_answering(shelf), *_knowledge(shelf, upload_bytes_max), *_versions(shelf)],
         lifespan=[loaded],
         openapi_config=None,
         request_max_body_size=JSON_BYTES_MAX,
@@ -162,7 +163,7 @@ def _knowledge(shelf: Shelf, upload_bytes_max: int) -> list[Any]:
         title: FromQuery[str | None] = None,
         url: FromQuery[str | None] = None,
         language: FromQuery[str | None] = None,
-        audience: FromQuery[str] = "public",
+        audience: FromQuery[str | None] = None,
     ) -> RevisionStatus:
         upload = Upload(
             name=name,
@@ -173,6 +174,14 @@ def _knowledge(shelf: Shelf, upload_bytes_max: int) -> list[Any]:
             audience=audience,
         )
         return await shelf.library.knowledge.add(upload)
+
+    @get("/pages")
+    async def pages(url: FromQuery[str]) -> list[str]:
+        return await shelf.library.knowledge.pages(url)
+
+    @post("/pages", status_code=200)
+    async def add_page(data: JSONBody[Page]) -> RevisionStatus:
+        return await shelf.library.knowledge.add_page(data)
 
     @get("/revisions/{revision_id:str}")
     async def progress(revision_id: FromPath[str]) -> RevisionStatus:
@@ -196,7 +205,21 @@ def _knowledge(shelf: Shelf, upload_bytes_max: int) -> list[Any]:
     async def check(rebuild: FromQuery[bool] = False) -> CheckReport:
         return await shelf.library.knowledge.check(rebuild=rebuild)
 
-    return [add, progress, sources, show, retire, check]
+    return [add, pages, add_page, progress, sources, show, retire, check]
+
+
+def _versions(shelf: Shelf) -> list[Any]:
+    @post("/sources/{source_id:str}/rollback", status_code=200)
+    async def roll_back(
+        source_id: FromPath[str], revision_id: FromQuery[str | None] = None
+    ) -> RevisionStatus:
+        return await shelf.library.knowledge.roll_back(source_id, revision_id)
+
+    @put("/sources/{source_id:str}/audience", status_code=204)
+    async def set_audience(source_id: FromPath[str], audience: FromQuery[str]) -> None:
+        await shelf.library.knowledge.set_audience(source_id, audience)
+
+    return [roll_back, set_audience]
 
 
 async def told_aloud(librarian: AnsweringPart, question: Question) -> AsyncGenerator[bytes]:
@@ -223,7 +246,11 @@ def _language(text: str | None) -> Language | None:
             return language
     if text is None:
         return None
-    raise SourceUnreadable(f"{text!r} is not a language Tandem knows: {get_args(Language)}")
+    known = ", ".join(get_args(Language))
+    raise SourceUnreadable(
+        f"{text[:40]!r} is not a language Tandem knows: {known}.",
+        f"Tandem 不支持语言“{text[:40]}”，可用的有：{known}。",
+    )
 
 
 def _problem(_request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
@@ -238,6 +265,9 @@ def _as_problem(error: Exception) -> tuple[int, dict[str, str]]:
     if isinstance(error, RagError):
         name = next((leaf.__name__ for leaf in LEAVES if isinstance(error, leaf)), name)
         status = _STATUS.get(name, 503)
+        if isinstance(error, SourceUnreadable):
+            words = {"reason": error.reason.en, "zh": error.reason.zh}
+            return status, {"type": name, **words}
     elif isinstance(error, HTTPException):
         status, reason = error.status_code, error.detail
         name = "SourceUnreadable" if status == 413 else name

@@ -16,8 +16,8 @@ from typing import Any
 from semantic_text_splitter import MarkdownSplitter
 
 from rag.errors import SourceUnreadable
-from rag.load import fence_after, heading_of
-from rag.types import ChunkKind
+from rag.load import FaqEntry, Loaded, fence_after, heading_of
+from rag.types import ChunkKind, Language
 
 # 120 Latin characters are some 30 tokens, 120 Chinese ones 120: both leave room for the text.
 HEADING_CHARS_MAX = 120
@@ -46,17 +46,28 @@ class SplitLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A passage. `text` stands in the document word for word."""
+    """A passage. `text` stands in the document word for word.
+
+    `wording_of` is the place in the list of the passage that this one asks for in other words.
+    Audience and language are those that a row of a list names for itself.
+    """
 
     heading_path: tuple[str, ...]
     text: str
     kind: ChunkKind
+    wording_of: int | None = None
+    audience: str | None = None
+    language: Language | None = None
 
     @property
     def content_hash(self) -> str:
         """Names what is embedded: equal for equal text under equal headings."""
-        covered = json.dumps([self.heading_path, self.text], ensure_ascii=False)
-        return hashlib.sha256(covered.encode()).hexdigest()
+        parts = [
+            self.heading_path,
+            self.text,
+            *(["wording"] if self.wording_of is not None else []),
+        ]
+        return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +105,49 @@ class Splitter:
         pieces: list[Piece] = []
         for section in _sections(markdown):
             pieces += self._pieces(section)
-            if len(pieces) > self.limits.chunks_max:
-                raise SourceUnreadable(
-                    f"It makes more than {self.limits.chunks_max:,} passages. Split the document."
-                )
+            self._refuse_many(pieces)
         if not pieces:
-            raise SourceUnreadable("No text was found in it. Check that the file is the right one.")
+            raise SourceUnreadable(
+                "No text was found in it. Check that the file is the right one.",
+                "其中没有找到文字。请检查文件是否正确。",
+            )
         return pieces
+
+    def cut(self, loaded: Loaded) -> list[Piece]:
+        """The passages of a document: its entries, each whole with a vector for each wording of
+        its question, then its text. Blocks. Raises as `split`."""
+        pieces: list[Piece] = []
+        for entry in loaded.entries:
+            pieces += self._of_entry(entry, len(pieces))
+            self._refuse_many(pieces)
+        if not pieces or loaded.markdown.strip():
+            pieces += self.split(loaded.markdown)
+            self._refuse_many(pieces)
+        return pieces
+
+    def _of_entry(self, entry: FaqEntry, first: int) -> Iterator[Piece]:
+        above = (entry.section,) if entry.section else ()
+        path = (*above, entry.question)
+        texts = self._texts(path, entry.answer, whole=True)
+        labels: dict[str, Any] = {"audience": entry.audience, "language": entry.language}
+        for text in texts:
+            yield Piece(heading_path=path, text=text, kind="faq", **labels)
+        for wording in entry.phrasings:
+            yield Piece(
+                heading_path=(*above, wording),
+                text=texts[0],
+                kind="faq",
+                wording_of=first,
+                **labels,
+            )
+
+    def _refuse_many(self, pieces: Sequence[Piece]) -> None:
+        most = self.limits.chunks_max
+        if len(pieces) > most:
+            raise SourceUnreadable(
+                f"It makes more than {most:,} passages. Split the document.",
+                f"文档会产生超过 {most:,} 个段落。请拆分文档。",
+            )
 
     def _pieces(self, section: _Section) -> Iterator[Piece]:
         asks = bool(section.path and _QUESTION_END.search(section.path[-1]))
@@ -154,9 +201,12 @@ def heading_line(path: Sequence[str]) -> str:
     return " > ".join(reversed(kept))
 
 
-def embedded_text(path: Sequence[str], text: str) -> str:
-    """What the embedder reads for a passage."""
+def embedded_text(path: Sequence[str], text: str, *, is_wording: bool = False) -> str:
+    """What the embedder reads for a passage. Of another wording it is the question alone: with the
+    answer below it, all wordings would come out alike."""
     line = heading_line(path)
+    if is_wording:
+        return line
     return f"{line}\n{text}" if line else text
 
 

@@ -38,6 +38,17 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """A text for people in both languages."""
+
+    en: str
+    zh: str
+
+    def in_language(self, language: str) -> str:
+        return self.zh if language == "zh" else self.en
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """An earlier line of the same conversation."""
 
@@ -248,24 +259,39 @@ class Upload:
     title: str | None = None  # None: the document's first heading, else its name
     url: str | None = None
     language: Language | None = None
-    audience: str = "public"
+    audience: str | None = None  # None: as it is; public for a new source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A web page to be fetched and taken in."""
+
+    url: str
+    language: Language | None = None
+    audience: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a document turned out to be, so that nothing fails silently."""
+    """What a document turned out to be, so that nothing fails silently. Pages count from 1."""
 
     characters: int = 0
+    page_characters: tuple[int, ...] = ()  # empty for what has no pages
+    empty_pages: tuple[int, ...] = ()
+    scanned_pages: tuple[int, ...] = ()  # pictures: nothing of them can be answered
     chunks: int = 0
+    wordings: int = 0  # other phrasings of its questions, each with a vector of its own
     duplicate_share: float = 0.0
     language: Language | None = None
     unknown_token_share: float = 0.0  # of the embedder; high means keywords must do the work
-    warnings: tuple[str, ...] = ()
+    questions: int = 0  # that it can answer, estimated
+    warnings: tuple[Words, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionStatus:
-    """Where one version of a document stands. `chunks_embedded` counts vectors made for it anew."""
+    """Where one version of a document stands. `chunks_embedded` counts vectors made for it anew.
+    `can_go_back`: it was complete once, and can be live again at once."""
 
     revision_id: str
     source_id: str
@@ -275,9 +301,11 @@ class RevisionStatus:
     chunks_total: int
     chunks_done: int
     chunks_embedded: int
-    reason: str | None  # why it failed, in words for the person who uploaded it
+    reason: Words | None  # why it failed, for the person who uploaded it
     health: Health | None
     created_at: datetime
+    audience: str = "public"
+    can_go_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +326,7 @@ class SourceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A live chunk as `kb show` prints it."""
+    """A live chunk as `kb show` prints it. `wordings` are other phrasings of its question."""
 
     chunk_id: str
     ordinal: int
@@ -306,6 +334,8 @@ class Passage:
     text: str
     kind: ChunkKind
     language: Language
+    audience: str = "public"
+    wordings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,7 +366,8 @@ class LibrarianHealth:
     "none" where answers are quoted.
 
     `settled`: every document handed in is live or has failed, and the calibration in force was
-    made for the base as it is.
+    made for the base as it is. `reembedding` says how far the change to another embedder got; empty
+    when there is none.
     """
 
     ready: bool
@@ -347,3 +378,4 @@ class LibrarianHealth:
     queued: int
     settled: bool = True
     model: str = "none"
+    reembedding: str = ""

@@ -44,6 +44,7 @@ librarian
 FIGURES = [
     ("documents.md", "20 MB", "20 MB", "rag.limits.upload_bytes_max", 20_000_000),
     ("documents.md", "20,000", "20,000", "rag.split.SplitLimits.chunks_max", 20_000),
+    ("documents.md", "2,000 pages", "2,000 页", "rag.load.pdf.PAGES_MAX", 2_000),
     ("running-tandem.md", "8080", "8080", "server.port", 8080),
     ("web-chat.md", "40,000 ch", "40,000 个", "channels.web.fields.TEXT_CHARS_MAX", 40_000),
     ("email.md", "10 MB", "10 MB", "channels.email.mail_bytes_max", 10_000_000),
@@ -359,7 +360,9 @@ CONSOLE_LABELS = {
         "delivery.unknown", "delivery.failed", "delivery.resend",
     ),
     "hand-back-and-resolve.md": ("do.hand_back", "do.release", "do.resolve", "list.all"),
-    "documents.md": ("nav.knowledge", "know.remove", "rev.live"),
+    "documents.md": (
+        "nav.knowledge", "know.remove", "rev.live", "know.add_page", "know.roll_back",
+    ),
     "admin-and-team.md": ("nav.team", "do.add"),
 }  # fmt: skip
 

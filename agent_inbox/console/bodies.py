@@ -109,6 +109,38 @@ class PartBody(Body):
     reason: Reason
 
 
+Audience = Annotated[str, Meta(max_length=32)]
+
+
+class AddressBody(Body):
+    """A web page or a sitemap."""
+
+    url: Annotated[str, Meta(max_length=2_000)]
+
+
+class PageBody(AddressBody):
+    """A web page to be taken in. None: left as it is, or told from the text."""
+
+    audience: Audience | None = None
+    language: Language | None = None
+
+
+class RollBackBody(Body):
+    """None: the version before the live one."""
+
+    revision_id: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class AudienceBody(Body):
+    audience: Audience
+
+
+class Pages(Struct, kw_only=True):
+    """The pages that an address stands for."""
+
+    urls: list[str]
+
+
 class AgentBody(Body):
     email: Email
     name: Name

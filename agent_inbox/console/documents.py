@@ -2,16 +2,26 @@
 
 from typing import Any
 
-from litestar import Request, delete, get, post
+from litestar import Request, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, SkipValidation
 from sqlmodel import Session
 
-from agent_inbox.console.bodies import Page, said
+from agent_inbox.console.bodies import (
+    AddressBody,
+    AudienceBody,
+    Page,
+    PageBody,
+    Pages,
+    RollBackBody,
+    read_body,
+    said,
+)
 from agent_inbox.console.guard import Policy, SignedIn
 from agent_inbox.console.parts import ConsoleParts
 from agent_inbox.console.problems import Problem
 from gateway import audit
+from rag.types import Page as WebPage
 from rag.types import RevisionStatus, SourceDetail, Upload
 
 Parts = NamedDependency[SkipValidation[ConsoleParts]]
@@ -38,9 +48,14 @@ async def source(source_id: FromPath[str], parts: Parts) -> SourceDetail:
 
 @post("/sources", policy=Policy.ADMIN, status_code=202)
 async def upload(
-    request: AnyRequest, name: FromQuery[str], parts: Parts, who: Who
+    request: AnyRequest,
+    name: FromQuery[str],
+    parts: Parts,
+    who: Who,
+    audience: FromQuery[str | None] = None,
 ) -> RevisionStatus:
-    """Take a document in: its bytes are the body. The same name again is a new version."""
+    """Take a document in: its bytes are the body. The same name again is a new version, and is for
+    the same people unless it says otherwise."""
     if request.content_type[0] != "application/octet-stream":
         raise Problem(415, "wrong-type", "send the file as application/octet-stream")
     # A name is a label, never a path: what a browser or a folder put before it is cut off.
@@ -48,9 +63,46 @@ async def upload(
     if len(label) > NAME_CHARS_MAX:
         raise Problem(422, "invalid", f"the name is longer than {NAME_CHARS_MAX} characters")
     content = await request.body()
-    status = await parts.knowledge.add(Upload(name=label, content=content))
+    status = await parts.knowledge.add(Upload(name=label, content=content, audience=audience))
     await _note(parts, who, "document_added", status.source_id, label)
     return status
+
+
+@post("/pages", policy=Policy.ADMIN, status_code=200)
+async def pages(request: AnyRequest, parts: Parts) -> Pages:
+    """What an address stands for: a page, or all that a sitemap names."""
+    body = await read_body(request, AddressBody)
+    return Pages(urls=list(await parts.knowledge.pages(said(body.url))))
+
+
+@post("/sources/page", policy=Policy.ADMIN, status_code=202)
+async def page(request: AnyRequest, parts: Parts, who: Who) -> RevisionStatus:
+    """Fetch a page and take it in, under its address."""
+    body = await read_body(request, PageBody)
+    wanted = WebPage(url=said(body.url), audience=body.audience, language=body.language)
+    status = await parts.knowledge.add_page(wanted)
+    await _note(parts, who, "document_added", status.source_id, status.source)
+    return status
+
+
+@post("/sources/{source_id:str}/rollback", policy=Policy.ADMIN, status_code=200)
+async def roll_back(
+    request: AnyRequest, source_id: FromPath[str], parts: Parts, who: Who
+) -> RevisionStatus:
+    """Answer from an earlier version again."""
+    body = await read_body(request, RollBackBody)
+    status = await parts.knowledge.roll_back(source_id, body.revision_id)
+    await _note(parts, who, "document_rolled_back", source_id, status.source)
+    return status
+
+
+@put("/sources/{source_id:str}/audience", policy=Policy.ADMIN, status_code=204)
+async def audience(request: AnyRequest, source_id: FromPath[str], parts: Parts, who: Who) -> None:
+    """Say who may be answered from it, in all of its versions."""
+    body = await read_body(request, AudienceBody)
+    name = (await parts.knowledge.show(source_id)).summary.name
+    await parts.knowledge.set_audience(source_id, body.audience)
+    await _note(parts, who, "document_audience", source_id, f"{name}: {body.audience}")
 
 
 @get("/revisions/{revision_id:str}", policy=Policy.AGENT)
@@ -79,5 +131,5 @@ async def _note(parts: ConsoleParts, who: SignedIn, action: str, source_id: str,
     await parts.store.write(work)
 
 
-HANDLERS = (sources, source, revision, retire)
+HANDLERS = (sources, source, pages, page, revision, roll_back, audience, retire)
 UPLOAD = upload  # has a larger body limit than the others

@@ -19,7 +19,7 @@ from gateway.errors import (
     TooMuch,
     Unauthorised,
 )
-from rag.errors import RagError, SourceUnknown, SourceUnreadable
+from rag.errors import NoEarlierVersion, RagError, SourceUnknown, SourceUnreadable
 from storage.database import DatabaseError
 from storage.text import UnstorableText
 
@@ -62,6 +62,7 @@ TITLES = {
     "file-gone": "The file is not there (any more)",
     "empty-file": "The file is empty",
     "provider-down": "The network that has the file does not hand it out now",
+    "no-earlier-version": "There is no earlier version to go back to",
     "knowledge-down": "The knowledge base does not answer",
     "busy": "Too much is going on",
     "failed": "Something broke on our side",
@@ -112,7 +113,10 @@ def _other_problem(error: Exception) -> Problem:
         case auth.Taken():
             return Problem(409, "taken")
         case SourceUnreadable():
-            return Problem(422, "unreadable-document", error.reason)
+            words = {"en": error.reason.en, "zh": error.reason.zh}
+            return Problem(422, "unreadable-document", error.reason.en, extra=words)
+        case NoEarlierVersion():
+            return Problem(409, "no-earlier-version")
         case RagError():
             return Problem(503, "knowledge-down")
         case DatabaseError() | OperationalError():

@@ -1,22 +1,18 @@
-"""Documents in and out: every function is one transaction, safe to run again after a crash.
-
-What is live changes in two places only, `publish` and `retire`: one row of `source` each, and the
-version of the base. Both take the version they were prepared for, and refuse any other: the
-gateway's floor was raised for exactly that step.
-"""
+"""Documents on their way in: every function is one transaction, safe to run again after a crash."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, delete, func, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from rag import models
-from rag.store.values import NewChunk, NewRevision, Published, VersionMoved
-from rag.types import RevisionState
+from rag.audience import NOBODY, PUBLIC, narrower
+from rag.store.values import NewChunk, NewRevision, Place
+from rag.types import RevisionState, Words
 
 OPEN_STATES: tuple[RevisionState, ...] = ("queued", "parsing", "embedding", "verifying")
 
@@ -36,22 +32,24 @@ def hand_in(session: Session, new: NewRevision) -> models.Revision:
             title=new.title or new.name,
             url=new.url,
             language=new.language,
-            audience=new.audience,
+            audience=new.audience or PUBLIC,
             created_at=new.created_at,
         )
     source.retired_at = None
     session.add(source)
     session.flush()
+    # Without a word about it a document keeps its audience: what became internal stays so.
+    audience = new.audience or source.audience
     revision = models.Revision(
         id=new.revision_id,
         source_id=source.id,
-        ordinal=_next_ordinal(session, source.id),
+        ordinal=next_ordinal(session, source.id),
         content_hash=new.content_hash,
         file_name=new.file_name,
         title=new.title,
         url=new.url,
         language=new.language,
-        audience=new.audience,
+        audience=audience,
         created_at=new.created_at,
     )
     session.add(revision)
@@ -72,7 +70,8 @@ def find_same(session: Session, new: NewRevision) -> models.Revision | None:
     if newest is None or newest.state not in (*OPEN_STATES, "live"):
         return None
     labels = (newest.content_hash, newest.url, newest.language, newest.audience)
-    same = labels == (new.content_hash, new.url, new.language, new.audience)
+    audience = new.audience or newest.audience
+    same = labels == (new.content_hash, new.url, new.language, audience)
     return newest if same and new.title in ("", newest.title) else None
 
 
@@ -126,12 +125,12 @@ def set_state(session: Session, revision_id: str, state: RevisionState) -> bool:
     return moved.rowcount == 1
 
 
-def fail_revision(session: Session, revision_id: str, reason: str) -> None:
+def fail_revision(session: Session, revision_id: str, reason: Words) -> None:
     """Give the open revision up, with a reason for the person who uploaded it."""
     session.exec(
         update(models.Revision)
         .where(col(models.Revision.id) == revision_id, col(models.Revision.state).in_(OPEN_STATES))
-        .values(state="failed", reason=reason)
+        .values(state="failed", reason=asdict(reason))
     )
 
 
@@ -140,6 +139,9 @@ def save_chunks(session: Session, revision_id: str, chunks: Sequence[NewChunk]) 
     replaces what an interrupted attempt left."""
     if chunks and chunks[0].ordinal == 0:
         session.exec(delete(models.Chunk).where(col(models.Chunk.revision_id) == revision_id))
+    of_revision = select(models.Revision.audience).where(models.Revision.id == revision_id)
+    # As it is now: it may have been narrowed since the document came in.
+    audience = session.exec(of_revision).one_or_none() or NOBODY
     session.add_all(
         models.Chunk(
             id=chunk.chunk_id,
@@ -150,6 +152,9 @@ def save_chunks(session: Session, revision_id: str, chunks: Sequence[NewChunk]) 
             kind=chunk.kind,
             language=chunk.language,
             content_hash=chunk.content_hash,
+            entry_id=chunk.entry_id,
+            own_audience=chunk.own_audience,
+            audience=narrower(audience, chunk.own_audience),
         )
         for chunk in chunks
     )
@@ -183,16 +188,15 @@ def stored_chunks(session: Session, revision_id: str) -> list[models.Chunk]:
     return list(session.exec(rows.order_by(col(models.Chunk.ordinal))))
 
 
-def verifying_hashes(session: Session) -> list[str]:
-    """The hashes of revisions whose vectors may be in the index although they are not live."""
-    return list(
-        session.exec(
-            select(models.Chunk.content_hash)
-            .join(models.Revision, col(models.Revision.id) == col(models.Chunk.revision_id))
-            .where(models.Revision.state == "verifying")
-            .distinct()
-        )
+def verifying_places(session: Session) -> list[Place]:
+    """The places of revisions whose vectors may be in the index although they are not live."""
+    rows = session.exec(
+        select(models.Chunk.audience, models.Chunk.content_hash)
+        .join(models.Revision, col(models.Revision.id) == col(models.Chunk.revision_id))
+        .where(models.Revision.state == "verifying")
+        .distinct()
     )
+    return [(audience, content_hash) for audience, content_hash in rows]
 
 
 def missing_texts(session: Session, revision_id: str, fingerprint: str) -> list[models.Chunk]:
@@ -240,95 +244,8 @@ def save_embeddings(
         )
 
 
-def publish(session: Session, revision_id: str, *, expected_version: int) -> Published | None:
-    """Answer from this revision from now on, in place of its source's older one.
-
-    None if it was withdrawn meanwhile, or a newer one was quicker. Raises VersionMoved.
-    """
-    revision = session.get(models.Revision, revision_id)
-    source = revision and session.get(models.Source, revision.source_id)
-    if revision is None or source is None or revision.state not in OPEN_STATES:
-        return None
-    replaced = source.live_revision_id
-    older = session.get(models.Revision, replaced) if replaced else None
-    if older is not None and older.ordinal > revision.ordinal:
-        _supersede(session, col(models.Revision.id) == revision.id)
-        return None
-    version = _advance(session, expected_version)
-    source.live_revision_id = revision.id
-    source.title, source.url = revision.title, revision.url
-    source.language, source.audience = revision.language, revision.audience
-    revision.state, revision.reason = "live", None
-    revision.chunks_done = revision.chunks_total
-    session.add_all((source, revision))
-    if replaced is None:
-        return Published(version, ())
-    _supersede(session, col(models.Revision.id) == replaced)
-    return Published(version, _hashes(session, replaced))
-
-
-def retire(
-    session: Session, source_id: str, *, expected_version: int, now: datetime
-) -> Published | None:
-    """Take a source out of all answers, and give up what of it is still being taken in.
-
-    None if there is no such source, or nothing of it is live or waiting. Raises VersionMoved.
-    """
-    source = session.get(models.Source, source_id)
-    if source is None or source.retired_at is not None:
-        return None
-    version = _advance(session, expected_version)
-    live = source.live_revision_id
-    source.live_revision_id, source.retired_at = None, now
-    session.add(source)
-    of_source = col(models.Revision.source_id) == source_id
-    _supersede(session, of_source & col(models.Revision.state).in_((*OPEN_STATES, "live")))
-    return Published(version, _hashes(session, live) if live else ())
-
-
-def announce(session: Session, floor: int) -> None:
-    """Note that `floor` is about to be raised to, before anybody is told."""
-    knowledge = session.get(models.Knowledge, 1) or models.Knowledge(id=1)
-    knowledge.floor = max(knowledge.floor, floor)
-    session.add(knowledge)
-
-
-def settle(session: Session) -> bool:
-    """Whether the version had to be raised to a floor announced for a change that then did not
-    happen. Without it no answer would ever reach that floor."""
-    knowledge = session.get(models.Knowledge, 1)
-    if knowledge is None or knowledge.floor <= knowledge.version:
-        return False
-    knowledge.version = knowledge.floor
-    session.add(knowledge)
-    return True
-
-
-def _advance(session: Session, expected: int) -> int:
-    if expected == 0 and session.get(models.Knowledge, 1) is None:
-        session.add(models.Knowledge(id=1, version=1))
-        session.flush()
-        return 1
-    moved = session.exec(
-        update(models.Knowledge)
-        .where(col(models.Knowledge.version) == expected)
-        .values(version=expected + 1)
-    )
-    if moved.rowcount != 1:
-        raise VersionMoved(f"the base is no longer at version {expected}")
-    return expected + 1
-
-
-def _next_ordinal(session: Session, source_id: str) -> int:
+def next_ordinal(session: Session, source_id: str) -> int:
+    """The number that the next revision of a source gets."""
     of_source = models.Revision.source_id == source_id
     highest = session.exec(select(func.max(models.Revision.ordinal)).where(of_source)).one()
     return (highest or 0) + 1
-
-
-def _supersede(session: Session, which: ColumnElement[bool]) -> None:
-    session.exec(update(models.Revision).where(which).values(state="superseded"))
-
-
-def _hashes(session: Session, revision_id: str) -> tuple[str, ...]:
-    of_revision = models.Chunk.revision_id == revision_id
-    return tuple(session.exec(select(models.Chunk.content_hash).where(of_revision).distinct()))

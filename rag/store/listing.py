@@ -1,13 +1,15 @@
 """Sources and revisions as people see them. Lists are read by key, never by offset."""
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import cast
 
+import msgspec
 from sqlalchemy import func, tuple_
 from sqlmodel import Session, col, select
 
 from rag import models
 from rag.store.ingest import OPEN_STATES, stored_chunks
+from rag.store.publishing import is_complete
 from rag.types import (
     ChunkKind,
     Health,
@@ -17,6 +19,7 @@ from rag.types import (
     RevisionStatus,
     SourceDetail,
     SourceSummary,
+    Words,
 )
 
 REVISIONS_SHOWN_MAX = 20
@@ -78,7 +81,7 @@ def show_source(session: Session, source_id: str) -> SourceDetail | None:
     return SourceDetail(
         summary=_summaries(session, [source])[0],
         revisions=tuple(_status(revision, source.name) for revision in revisions),
-        passages=tuple(_passage(chunk) for chunk in chunks),
+        passages=tuple(_passages(chunks)),
     )
 
 
@@ -131,20 +134,32 @@ def _status(revision: models.Revision, source_name: str) -> RevisionStatus:
         chunks_total=revision.chunks_total,
         chunks_done=revision.chunks_done,
         chunks_embedded=revision.chunks_embedded,
-        reason=revision.reason,
+        reason=Words(**revision.reason) if revision.reason else None,
         health=_health(revision),
         created_at=revision.created_at,
+        audience=revision.audience,
+        can_go_back=is_complete(revision),
     )
 
 
 def _health(revision: models.Revision) -> Health | None:
     if revision.health is None:
         return None
-    fields: dict[str, Any] = revision.health | {"warnings": tuple(revision.health["warnings"])}
-    return Health(**fields)
+    return msgspec.convert(revision.health, Health)
 
 
-def _passage(chunk: models.Chunk) -> Passage:
+def _passages(chunks: Sequence[models.Chunk]) -> Iterator[Passage]:
+    """The chunks without those that only word another one's question differently."""
+    wordings: dict[str, list[str]] = {}
+    for chunk in chunks:
+        if chunk.entry_id is not None:
+            wordings.setdefault(chunk.entry_id, []).append(chunk.heading_path[-1])
+    for chunk in chunks:
+        if chunk.entry_id is None:
+            yield _passage(chunk, wordings.get(chunk.id, []))
+
+
+def _passage(chunk: models.Chunk, wordings: Sequence[str]) -> Passage:
     return Passage(
         chunk_id=chunk.id,
         ordinal=chunk.ordinal,
@@ -152,4 +167,6 @@ def _passage(chunk: models.Chunk) -> Passage:
         text=chunk.text,
         kind=cast("ChunkKind", chunk.kind),
         language=cast("Language", chunk.language),
+        audience=chunk.audience,
+        wordings=tuple(wordings),
     )

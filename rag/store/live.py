@@ -11,16 +11,16 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, and_, func
+from sqlalchemy import ColumnElement, and_, func, literal, tuple_
 from sqlmodel import Session, col, select
 
 from rag import models
+from rag.audience import visible_to
+from rag.store.values import Place
 from rag.types import ChunkKind, Language
 
 # SQLite takes 32,766 bound values in a statement; a list is asked in pieces of this size.
 _IDS_PER_QUERY = 500
-
-_LADDER = ("public", "customers", "staff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,10 @@ class LiveChunk:
     text: str
     kind: ChunkKind
     language: Language
-    audience: str
+    audience: str  # of the passage itself
+    source_audience: str
     content_hash: str
+    entry_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +49,8 @@ class LiveRevision:
 
     revision_id: str
     source_id: str
+    audience: str
     chunks: int
-
-
-def visible_to(audience: str) -> tuple[str, ...]:
-    """The audiences whose sources someone of `audience` may read, the widest first.
-
-    Staff read what customers read, customers what the public reads; an audience of one's own
-    reads itself and what is public.
-    """
-    if audience in _LADDER:
-        return _LADDER[: _LADDER.index(audience) + 1]
-    return ("public", audience)
 
 
 def knowledge_version(session: Session) -> int:
@@ -69,11 +61,16 @@ def knowledge_version(session: Session) -> int:
 def live_revisions(session: Session) -> list[LiveRevision]:
     """All revisions that are answered from, by source."""
     rows = session.exec(
-        select(models.Revision.id, models.Revision.source_id, models.Revision.chunks_total)
+        select(models.Revision, models.Source.audience)
         .join(models.Source, _is_live())
         .order_by(col(models.Source.id))
     )
-    return [LiveRevision(revision_id=r, source_id=s, chunks=n) for r, s, n in rows]
+    return [
+        LiveRevision(
+            revision_id=one.id, source_id=one.source_id, audience=audience, chunks=one.chunks_total
+        )
+        for one, audience in rows
+    ]
 
 
 def live_chunks(session: Session, revision_ids: Sequence[str]) -> list[LiveChunk]:
@@ -84,7 +81,8 @@ def live_chunks(session: Session, revision_ids: Sequence[str]) -> list[LiveChunk
 def fetch_live(session: Session, ids: Sequence[str], audience: str) -> list[LiveChunk]:
     """The live chunks with one of `ids`, each a chunk id or a content hash, that `audience` may
     read. One hash may stand for several chunks (the same passage in two documents)."""
-    seen = col(models.Source.audience).in_(visible_to(audience))
+    visible = visible_to(audience)
+    seen = and_(col(models.Source.audience).in_(visible), col(models.Chunk.audience).in_(visible))
     by_hash = _fetch(session, col(models.Chunk.content_hash), ids, seen)
     by_id = _fetch(session, col(models.Chunk.id), ids, seen)
     return by_hash + by_id
@@ -106,19 +104,20 @@ def vectors(
     return found
 
 
-def live_hashes(session: Session, *, after: str = "", limit: int = 1_000) -> list[str]:
-    """The content hashes answered from, each once, in their own order from `after` on."""
-    return list(
-        session.exec(
-            select(models.Chunk.content_hash)
-            .join(models.Revision, _of_revision())
-            .join(models.Source, _is_live())
-            .where(col(models.Chunk.content_hash) > after)
-            .distinct()
-            .order_by(col(models.Chunk.content_hash))
-            .limit(limit)
-        )
+def live_places(session: Session, *, after: Place = ("", ""), limit: int = 1_000) -> list[Place]:
+    """The places answered from, each once, in the order of hash and audience, from `after` on."""
+    key = tuple_(col(models.Chunk.content_hash), col(models.Chunk.audience))
+    audience, content_hash = after
+    rows = session.exec(
+        select(models.Chunk.audience, models.Chunk.content_hash)
+        .join(models.Revision, _of_revision())
+        .join(models.Source, _is_live())
+        .where(key > tuple_(literal(content_hash), literal(audience)))
+        .distinct()
+        .order_by(col(models.Chunk.content_hash), col(models.Chunk.audience))
+        .limit(limit)
     )
+    return [(audience, content_hash) for audience, content_hash in rows]
 
 
 def has_live(session: Session, source_id: str) -> bool:
@@ -148,39 +147,41 @@ def live_texts(session: Session, hashes: Sequence[str]) -> dict[str, LiveChunk]:
     return {chunk.content_hash: chunk for chunk in found}
 
 
-def count_live_hashes(session: Session) -> int:
-    """How many vectors a complete index holds."""
-    return session.exec(
-        select(func.count(func.distinct(models.Chunk.content_hash)))
+def count_live(session: Session) -> dict[str, int]:
+    """How many vectors a complete index holds for each audience."""
+    rows = session.exec(
+        select(models.Chunk.audience, func.count(func.distinct(models.Chunk.content_hash)))
         .select_from(models.Chunk)
         .join(models.Revision, _of_revision())
         .join(models.Source, _is_live())
-    ).one()
+        .group_by(col(models.Chunk.audience))
+    )
+    return dict(rows.all())
 
 
-def sample_live_hashes(session: Session, size: int, dice: random.Random) -> list[str]:
-    """Up to `size` live hashes from random places of the base, for the canary."""
-    picked: set[str] = set(live_hashes(session, limit=1))
+def sample_live_places(session: Session, size: int, dice: random.Random) -> list[Place]:
+    """Up to `size` live places from random parts of the base, for the canary."""
+    picked: set[Place] = set(live_places(session, limit=1))
     for _ in range(size):
         start = f"{dice.getrandbits(64):016x}"
-        picked.update(live_hashes(session, after=start, limit=1))
+        picked.update(live_places(session, after=("", start), limit=1))
     return sorted(picked)[:size]
 
 
-def unused_hashes(session: Session, hashes: Iterable[str]) -> list[str]:
-    """Those of `hashes` that no live chunk has any more: their vectors may go."""
-    wanted = sorted(set(hashes))
-    used: set[str] = set()
-    for some in _pieces(wanted):
-        used.update(
-            session.exec(
-                select(models.Chunk.content_hash)
-                .join(models.Revision, _of_revision())
-                .join(models.Source, _is_live())
-                .where(col(models.Chunk.content_hash).in_(some))
-            )
+def unused_places(session: Session, places: Iterable[Place]) -> list[Place]:
+    """Those of `places` that no live chunk has any more: their vectors may go."""
+    wanted = set(places)
+    used: set[Place] = set()
+    for some in _pieces(sorted({content_hash for _, content_hash in wanted})):
+        rows = session.exec(
+            select(models.Chunk.audience, models.Chunk.content_hash)
+            .join(models.Revision, _of_revision())
+            .join(models.Source, _is_live())
+            .where(col(models.Chunk.content_hash).in_(some))
+            .distinct()
         )
-    return [name for name in wanted if name not in used]
+        used.update((audience, content_hash) for audience, content_hash in rows)
+    return sorted(wanted - used)
 
 
 def _fetch(
@@ -227,6 +228,8 @@ def _live_chunk(chunk: models.Chunk, source: models.Source) -> LiveChunk:
         text=chunk.text,
         kind=cast("ChunkKind", chunk.kind),
         language=cast("Language", chunk.language),
-        audience=source.audience,
+        audience=chunk.audience,
+        source_audience=source.audience,
         content_hash=chunk.content_hash,
+        entry_id=chunk.entry_id,
     )

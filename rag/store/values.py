@@ -5,6 +5,9 @@ from datetime import datetime
 
 from rag.types import ChunkKind, Language
 
+Place = tuple[str, str]
+"""Where a vector lies: the audience of the text, and its content hash."""
+
 
 class VersionMoved(Exception):
     """The base changed since the floor was raised: raise it again, then try again."""
@@ -20,7 +23,7 @@ class NewRevision:
     title: str  # empty: the document's own will be taken
     url: str | None
     language: Language | None
-    audience: str
+    audience: str | None  # None: that of the source, public for a new one
     content_hash: str
     file_name: str
     created_at: datetime
@@ -37,11 +40,13 @@ class NewChunk:
     kind: ChunkKind
     language: Language
     content_hash: str
+    entry_id: str | None = None
+    own_audience: str | None = None  # narrower than the document's
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A change of what is live: the new version, and the hashes that may have become unused."""
+    """A change of what is live: the new version, and the places that may have become unused."""
 
     version: int
-    withdrawn_hashes: tuple[str, ...]
+    withdrawn: tuple[Place, ...]

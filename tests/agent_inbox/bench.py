@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,18 +25,21 @@ from gateway.handoff import HandOver, Signal
 from gateway.history import transcript
 from gateway.messages import Action, Line
 from gateway.models import Conversation
-from rag.errors import SourceUnknown, SourceUnreadable
+from rag.audience import checked_audience
+from rag.errors import NoEarlierVersion, SourceUnknown, SourceUnreadable
 from rag.types import (
     Explanation,
     Health,
     Language,
     NumberedLine,
+    Page,
     Passage,
     RevisionStatus,
     SourceDetail,
     SourceSummary,
     Summary,
     Upload,
+    Words,
 )
 from storage.database import Database
 from storage.ids import new_id
@@ -53,11 +56,13 @@ class ListKnowledge:
     def __init__(self, steps: int = 1) -> None:
         self.uploads: list[Upload] = []
         self.statuses: dict[str, RevisionStatus] = {}
+        self.rolled_back: list[str] = []
+        self.audiences: dict[str, str] = {}
         self._steps = steps
 
     async def add(self, upload: Upload) -> RevisionStatus:
         if not upload.content.strip():
-            raise SourceUnreadable("the document is empty")
+            raise SourceUnreadable("the document is empty", "文档是空的")
         self.uploads.append(upload)
         known = [one for one in self.statuses.values() if one.source == upload.name]
         failed = b"\x00" in upload.content
@@ -65,7 +70,8 @@ class ListKnowledge:
             revision_id=new_id(), source_id=known[0].source_id if known else new_id(),
             source=upload.name, title=upload.title or upload.name.partition(".")[0],
             state="failed" if failed else "embedding", chunks_total=4 * self._steps, chunks_done=0,
-            chunks_embedded=0, reason="this is not text" if failed else None, health=None,
+            chunks_embedded=0, health=None,
+            reason=Words("this is not text", "这不是文字") if failed else None,
             created_at=datetime(2026, 3, 2, 9, tzinfo=UTC),
         )  # fmt: skip
         self.statuses[status.revision_id] = status
@@ -81,7 +87,7 @@ class ListKnowledge:
             if done == status.chunks_total:
                 health = Health(
                     characters=1_840, chunks=done, language="en", duplicate_share=0.25,
-                    warnings=("two headings have no text",),
+                    warnings=(Words("two headings have no text", "两个标题下没有文字"),),
                 )  # fmt: skip
                 status = replace(status, state="live", health=health)
             self.statuses[revision_id] = status
@@ -99,11 +105,35 @@ class ListKnowledge:
         passage = Passage(
             chunk_id="c1", ordinal=0, heading_path=("Refunds", "Deadlines"), kind="text",
             text="Refunds are possible within 30 days of delivery.", language="en",
+            wordings=("How long?",),
         )  # fmt: skip
         return SourceDetail(
-            summary=self._summary(revisions[-1]), revisions=tuple(revisions[::-1]),
+            summary=self._summary(revisions[-1]), revisions=tuple(_shown(revisions)),
             passages=(passage,),
         )  # fmt: skip
+
+    async def pages(self, url: str) -> Sequence[str]:
+        return [f"{url}/{n}" for n in (1, 2)] if "sitemap" in url else [url]
+
+    async def add_page(self, page: Page) -> RevisionStatus:
+        if "private" in page.url:
+            raise SourceUnreadable("it leads into a network that is not public", "指向非公开的网络")
+        return await self.add(
+            Upload(name=page.url, url=page.url, content=b"page", audience=page.audience)
+        )
+
+    async def roll_back(self, source_id: str, revision_id: str | None = None) -> RevisionStatus:
+        earlier = (await self.show(source_id)).revisions[1:]
+        wanted = [one for one in earlier if revision_id in (None, one.revision_id)]
+        if not wanted:
+            raise NoEarlierVersion(source_id)
+        self.rolled_back.append(wanted[0].revision_id)
+        return wanted[0]
+
+    async def set_audience(self, source_id: str, audience: str) -> None:
+        await self.show(source_id)
+        checked_audience(audience)
+        self.audiences[source_id] = audience
 
     async def retire(self, source_id: str) -> None:
         await self.show(source_id)
@@ -114,7 +144,8 @@ class ListKnowledge:
     def _summary(self, status: RevisionStatus) -> SourceSummary:
         return SourceSummary(
             id=status.source_id, name=status.source, title=status.title, url=None, language="en",
-            audience="public", state=status.state, chunks=status.chunks_done,
+            audience=self.audiences.get(status.source_id, "public"), state=status.state,
+            chunks=status.chunks_done,
             live_revision_id=status.revision_id if status.state == "live" else None,
             updated_at=status.created_at,
         )  # fmt: skip
@@ -130,6 +161,15 @@ class ForgetfulLibrarian:
         self, lines: Sequence[NumberedLine], language: Language, asker: str = ""
     ) -> Summary:
         return Summary()
+
+
+def _shown(revisions: Sequence[RevisionStatus]) -> Iterator[RevisionStatus]:
+    """Newest first; of several that were live only the newest is."""
+    newest, *earlier = revisions[::-1]
+    yield newest
+    for one in earlier:
+        was_live = one.state == "live"
+        yield replace(one, state="superseded", can_go_back=True) if was_live else one
 
 
 class Bench:

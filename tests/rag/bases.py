@@ -16,6 +16,7 @@ from rag.index import MemoryIndex
 from rag.language import detect
 from rag.ports import Embedder, LanguageModel
 from rag.retrieve import Retriever
+from rag.spaces import Space, Spaces
 from rag.split import Splitter, heading_line
 from rag.writer import ModelWriter
 from storage.database import Database
@@ -60,7 +61,7 @@ class Base:
         texts = [f"{heading_line(piece.heading_path)}\n{piece.text}".strip() for piece in pieces]
         vectors = await asyncio.to_thread(self.embedder.embed, texts, "document")
         hashes = [piece.content_hash for piece in pieces]
-        await self.index.put(dict(zip(hashes, vectors, strict=True)))
+        await self.index.put(audience, dict(zip(hashes, vectors, strict=True)))
         source_id = await self.database.write(lambda session: _publish(session, new, chunks))
         if refresh:
             await self.retriever.refresh()
@@ -87,7 +88,7 @@ async def open_base(
     """A librarian that knows these documents, by name, and writes with `model` if there is one."""
     embedder = embedder or HashEmbedder(reads_chinese=False)
     batcher, index = MicroBatcher(embedder), MemoryIndex()
-    retriever = Retriever(database, batcher=batcher, index=index)
+    retriever = Retriever(database, Spaces(Space(batcher, index)))
     tokens = Budget(database, budget or BudgetLimits(), lambda: NOON)
     writer = ModelWriter(model, tokens) if model else None
     librarian = Librarian(database, retriever, clock=lambda: NOON, writer=writer)

@@ -1,16 +1,19 @@
 """What the tests of rag share: a migrated store of their own."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from rag import store
+from rag.client import Line
 from rag.models import RagTable
 from storage.database import Database
 from tests.needs import postgres_url
+from tests.rag.librarians import served
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +64,9 @@ def sqlite_database(empty_store: Path, tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{path}")
     yield database
     database.close()
+
+
+@pytest.fixture
+def serve() -> Callable[..., AbstractAsyncContextManager[Line]]:
+    """Runs the librarian's service on a real socket."""
+    return served

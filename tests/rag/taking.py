@@ -13,6 +13,7 @@ from rag.index import MemoryIndex, Vector
 from rag.intake import IntakeLimits, Parts
 from rag.knowledge import Knowledge
 from rag.ports import Vectors
+from rag.spaces import Space, Spaces
 from rag.types import TextKind, Upload
 from storage.database import Database
 
@@ -44,9 +45,9 @@ class CountingIndex(MemoryIndex):
         super().__init__()
         self.puts = 0
 
-    async def put(self, vectors: Mapping[str, Vector]) -> None:
+    async def put(self, audience: str, vectors: Mapping[str, Vector]) -> None:
         self.puts += 1
-        await super().put(vectors)
+        await super().put(audience, vectors)
 
 
 @dataclass
@@ -63,11 +64,11 @@ class Base:
 
     def __post_init__(self) -> None:
         self.batcher = MicroBatcher(self.embedder)
+        self.spaces = Spaces(Space(self.batcher, self.index))
         self.knowledge = Knowledge(
             Parts(
                 database=self.database,
-                batcher=self.batcher,
-                index=self.index,
+                spaces=self.spaces,
                 files=self.files,
                 raise_floor=self._floor,
                 changed=self._changed,
@@ -100,8 +101,9 @@ class Base:
 
     async def found(self, question: str, audience: str = "public") -> list[str]:
         """What retrieval would be given: near vectors, filtered by the store."""
-        vector = await self.batcher.embed_query(question)
-        (hits,) = await self.index.near(vector[None, :], limit=50)
+        space, audiences = self.spaces.live, store.visible_to(audience)
+        vector = await space.batcher.embed_query(question)
+        (hits,) = await space.index.near(vector[None, :], limit=50, audiences=audiences)
         chunks = await self.database.read(
             lambda session: store.fetch_live(session, [hit.id for hit in hits], audience)
         )

@@ -7,6 +7,7 @@ from rag.embed import HashEmbedder, MicroBatcher
 from rag.index import MemoryIndex
 from rag.recalibrate import Calibrator
 from rag.retrieve import Retriever
+from rag.spaces import Space, Spaces
 from rag.suggest import suggestions
 from rag.types import Question, Reason, Turn
 from storage.database import Database
@@ -240,7 +241,7 @@ async def test_health_counts_what_is_known(database: Database) -> None:
     """Ready after the first refresh, with the number of passages and the version."""
     async with open_base(database, HANDOVER) as base:
         health = await base.librarian.health()
-        cold = Retriever(database, batcher=MicroBatcher(HashEmbedder()), index=MemoryIndex())
+        cold = Retriever(database, Spaces(Space(MicroBatcher(HashEmbedder()), MemoryIndex())))
 
     assert health.ready
     assert (health.chunks, health.knowledge_version) == (4, 2)

@@ -23,6 +23,7 @@ from rag.language import content_terms
 from rag.pseudo import Passage, pseudo_questions
 from rag.recalibrate import Calibrator
 from rag.retrieve import Retriever
+from rag.spaces import Space, Spaces
 from rag.types import Question
 from storage.database import Database
 from tests.rag.bases import NOON, open_base
@@ -240,7 +241,7 @@ async def test_a_stored_calibration_is_taken_up_at_the_next_start(database: Data
         same = Calibrator(database, base.retriever, clock=lambda: NOON)
         await same.load()
         other_batcher = MicroBatcher(HashEmbedder(dimension=64))
-        other_retriever = Retriever(database, batcher=other_batcher, index=base.index)
+        other_retriever = Retriever(database, Spaces(Space(other_batcher, base.index)))
         other = Calibrator(database, other_retriever, clock=lambda: NOON)
         await other.load()
         other_batcher.close()

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.audience import visible_to
 from rag.chroma import ChromaLimits, ChromaServer
 from rag.errors import IndexUnavailable
 from rag.index import ChromaIndex, MemoryIndex, Vector
-from rag.ports import Index
+from rag.ports import Index, Near
 from tests.rag.taking import until
 
 DIMENSION = 8
@@ -46,30 +47,45 @@ async def chroma(server: ChromaServer) -> AsyncIterator[ChromaIndex]:
     await index.close()
 
 
+async def near(index: Index, *seeds: int, limit: int, audience: str = "public") -> list[list[Near]]:
+    vectors = np.stack([unit(seed) for seed in seeds])
+    return await index.near(vectors, limit=limit, audiences=visible_to(audience))
+
+
 async def keep_the_contract(index: Index) -> None:
     """What every index does: empty, filled, changed, thinned, checked, reset."""
-    assert await index.near(unit(0)[None, :], limit=3) == [[]]
-    assert await index.check({}, total=0) == 0
+    assert await near(index, 0, limit=3) == [[]]
+    assert await index.check({}, totals={}) == 0
 
-    await index.put(units(range(20)))
-    await index.put({"v3": unit(100)})  # the same id again replaces its vector
-    found = await index.near(np.stack([unit(5), unit(100), unit(3)]), limit=2)
+    await index.put("public", units(range(20)))
+    await index.put("public", {"v3": unit(100)})  # the same id again replaces its vector
+    found = await near(index, 5, 100, 3, limit=2)
     assert [hits[0].id for hits in found] == ["v5", "v3", found[2][0].id]
     assert found[0][0].cosine == pytest.approx(1.0, abs=1e-3)
     assert found[0][0].cosine >= found[0][1].cosine
     assert found[2][0].cosine < 0.999
 
-    await index.remove(["v5", "v5", "never-there"])
-    assert "v5" not in [hit.id for hit in (await index.near(unit(5)[None, :], limit=20))[0]]
-    assert await index.check({"v7": unit(7), "v3": unit(100)}, total=19) == 0
-    assert await index.check({"v7": unit(7)}, total=21) == 2
-    assert await index.check({"v7": unit(8)}, total=19) == 1
-    assert await index.check({"v5": unit(5)}, total=19) == 1
+    await index.remove("public", ["v5", "v5", "never-there"])
+    assert "v5" not in [hit.id for hit in (await near(index, 5, limit=20))[0]]
+    totals = {"public": 19}
+    assert await index.check({"public": {"v7": unit(7), "v3": unit(100)}}, totals=totals) == 0
+    assert await index.check({"public": {"v7": unit(7)}}, totals={"public": 21}) == 2
+    assert await index.check({"public": {"v7": unit(8)}}, totals=totals) == 1
+    assert await index.check({"public": {"v5": unit(5)}}, totals=totals) == 1
+
+    await index.put("staff", {"v7": unit(7), "secret": unit(7)})
+    assert (await near(index, 7, limit=2))[0][0].id == "v7"
+    assert "secret" not in [hit.id for hit in (await near(index, 7, limit=30))[0]]
+    (seen,) = await near(index, 7, limit=30, audience="staff")
+    assert sorted(hit.id for hit in seen[:2]) == ["secret", "v7"]
+    assert len([hit for hit in seen if hit.id == "v7"]) == 1
+    assert await index.check({}, totals=totals) == 2
+    assert await index.check({"staff": {"secret": unit(7)}}, totals=totals | {"staff": 2}) == 0
 
     await index.reset()
-    assert await index.near(unit(0)[None, :], limit=3) == [[]]
-    await index.put(units(range(2)))
-    assert await index.check(units(range(2)), total=2) == 0
+    assert await near(index, 0, limit=3, audience="staff") == [[]]
+    await index.put("public", units(range(2)))
+    assert await index.check({"public": units(range(2))}, totals={"public": 2}) == 0
 
 
 async def test_the_memory_index_keeps_the_contract() -> None:
@@ -88,17 +104,17 @@ async def live_a_random_life(index: Index, dice: random.Random, steps: int) -> N
     for _ in range(steps):
         seeds = range(start := dice.randrange(12), start + dice.randrange(1, 6))
         if dice.random() < 0.6:
-            await index.put(units(seeds))
+            await index.put("public", units(seeds))
             model |= units(seeds)
         else:
-            await index.remove([f"v{seed}" for seed in seeds])
+            await index.remove("public", [f"v{seed}" for seed in seeds])
             for seed in seeds:
                 model.pop(f"v{seed}", None)
-        hits = (await index.near(unit(dice.randrange(30))[None, :], limit=50))[0]
+        hits = (await near(index, dice.randrange(30), limit=50))[0]
 
         assert {hit.id for hit in hits} == set(model)
         assert [hit.cosine for hit in hits] == sorted((h.cosine for h in hits), reverse=True)
-        assert await index.check(model, total=len(model)) == 0
+        assert await index.check({"public": model}, totals={"public": len(model)}) == 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -121,11 +137,11 @@ async def test_a_memory_index_that_is_down_says_so() -> None:
     index.is_down = True
 
     with pytest.raises(IndexUnavailable):
-        await index.near(unit(1)[None, :], limit=1)
+        await near(index, 1, limit=1)
     with pytest.raises(IndexUnavailable):
-        await index.put(units(range(1)))
+        await index.put("public", units(range(1)))
     await index.reset()
-    assert await index.check({}, total=0) == 0
+    assert await index.check({}, totals={}) == 0
 
 
 async def test_more_rows_than_one_call_takes_are_put_in_several(tmp_path: Path) -> None:
@@ -134,10 +150,10 @@ async def test_more_rows_than_one_call_takes_are_put_in_several(tmp_path: Path) 
     await server.start()
     index = ChromaIndex(server, fingerprint="test@1", dimension=DIMENSION)
     try:
-        await index.put(units(range(8)))
-        await index.remove([f"v{seed}" for seed in range(4)])
+        await index.put("public", units(range(8)))
+        await index.remove("public", [f"v{seed}" for seed in range(4)])
 
-        assert await index.check(units(range(4, 8)), total=4) == 0
+        assert await index.check({"public": units(range(4, 8))}, totals={"public": 4}) == 0
     finally:
         await index.close()
         await server.stop()
@@ -147,16 +163,16 @@ async def test_a_killed_server_comes_back_with_what_it_had(
     server: ChromaServer, chroma: ChromaIndex
 ) -> None:
     """After kill -9 the first calls fail as unavailable; soon the new server answers rightly."""
-    await chroma.put(units(range(6)))
+    await chroma.put("public", units(range(6)))
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
     generation = server.generation
 
     with pytest.raises(IndexUnavailable):
-        await chroma.near(unit(1)[None, :], limit=1)
+        await near(chroma, 1, limit=1)
     await until(lambda: server.generation > generation)
 
-    assert await chroma.check(units(range(6)), total=6) == 0
+    assert await chroma.check({"public": units(range(6))}, totals={"public": 6}) == 0
 
 
 async def test_a_server_that_hangs_is_given_up_within_its_deadline_and_replaced(
@@ -168,17 +184,17 @@ async def test_a_server_that_hangs_is_given_up_within_its_deadline_and_replaced(
     await server.start()
     index = ChromaIndex(server, fingerprint="test@1", dimension=DIMENSION)
     try:
-        await index.put(units(range(3)))
+        await index.put("public", units(range(3)))
         generation = server.generation
         assert server.pid is not None
         os.kill(server.pid, signal.SIGSTOP)
         for _ in range(2):
             with pytest.raises(IndexUnavailable, match=r"no answer within 0\.5 s"):
-                await index.near(unit(1)[None, :], limit=1)
+                await near(index, 1, limit=1)
         await server.start()
 
         assert server.generation == generation + 1
-        assert (await index.near(unit(1)[None, :], limit=1))[0][0].id == "v1"
+        assert (await near(index, 1, limit=1))[0][0].id == "v1"
     finally:
         await index.close()
         await server.stop()
@@ -186,10 +202,10 @@ async def test_a_server_that_hangs_is_given_up_within_its_deadline_and_replaced(
 
 async def test_vectors_of_another_length_are_refused(chroma: ChromaIndex) -> None:
     """A wrong dimension is a broken index, not a wrong answer."""
-    await chroma.put(units(range(2)))
+    await chroma.put("public", units(range(2)))
 
     with pytest.raises(IndexUnavailable, match="dimension"):
-        await chroma.near(np.ones((1, DIMENSION + 1), np.float32), limit=1)
+        await chroma.near(np.ones((1, DIMENSION + 1), np.float32), limit=1, audiences=("public",))
 
 
 @pytest.mark.parametrize("harm", ["flipped", "halved", "zeroed", "deleted"])
@@ -202,16 +218,16 @@ async def test_a_corrupt_folder_is_noticed_and_never_blocks_a_new_start(
     index = ChromaIndex(server, fingerprint="test@1", dimension=DIMENSION)
     try:
         many = units(range(1_200))  # past 1,000 Chroma writes the files of its graph
-        await index.put(many)
+        await index.put("public", many)
         await index.close()
         await server.stop()
         damage(server.folder, harm)
         noticed = await is_noticed(server, index, units(range(0, 1_200, 10)))
         await index.reset()
-        await index.put(units(range(5)))
+        await index.put("public", units(range(5)))
 
         assert noticed
-        assert await index.check(units(range(5)), total=5) == 0
+        assert await index.check({"public": units(range(5))}, totals={"public": 5}) == 0
     finally:
         await index.close()
         await server.stop()
@@ -220,7 +236,7 @@ async def test_a_corrupt_folder_is_noticed_and_never_blocks_a_new_start(
 async def is_noticed(server: ChromaServer, index: ChromaIndex, sample: dict[str, Vector]) -> bool:
     try:
         await server.start()
-        return await index.check(sample, total=1_200) > 0
+        return await index.check({"public": sample}, totals={"public": 1_200}) > 0
     except IndexUnavailable:
         return True
 

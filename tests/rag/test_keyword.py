@@ -83,21 +83,23 @@ def test_scores_are_shares_of_what_the_question_could_reach() -> None:
 def test_what_was_taken_out_is_not_found() -> None:
     """A removed revision disappears at once, and its statistics with it."""
     index = index_of(TEXTS)
-    index.update([], ["revision of 0"])
+    index.update([], [("revision of 0", "public")])
 
     scores = index.state.score(["refund"])
 
     assert len(index) == 3
     assert scores.bm25.max() == 0
     assert scores.frequency.tolist() == [0]
-    assert "revision of 0" not in index.revisions()
+    assert ("revision of 0", "public") not in index.editions()
 
 
 def test_a_search_keeps_its_view_while_the_index_moves_on() -> None:
     """An update never disturbs a search that runs beside it."""
     index = index_of(TEXTS)
     before = index.state
-    index.update([(entry("new", "A refund in cash."), "A refund in cash.")], ["revision of 0"])
+    index.update(
+        [(entry("new", "A refund in cash."), "A refund in cash.")], [("revision of 0", "public")]
+    )
 
     assert before.score(["refund"]).frequency.tolist() == [1]
     assert best(index.state, "refund cash") == "new"
@@ -138,7 +140,7 @@ def test_taking_in_piece_by_piece_is_the_same_as_all_at_once(
         gone = data.draw(st.sets(st.sampled_from(sorted(live)))) if live else set[str]()
         index.update(
             [(entry(name, text), text) for name, text in added.items()],
-            [f"revision of {name}" for name in gone],
+            [(f"revision of {name}", "public") for name in gone],
         )
         live = {name: text for name, text in (live | added).items() if name not in gone}
     fresh = KeywordIndex()

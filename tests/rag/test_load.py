@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import load as load_module
 from rag.errors import SourceUnreadable
-from rag.load import load
+from rag.load import BYTES_MAX, load, page
 from rag.sandbox import ParserLimits, load_in_child
 
 PAGE = """<!doctype html><html><head><title>Shop | Refunds</title><style>p{}</style>
@@ -28,7 +27,8 @@ PAGE = """<!doctype html><html><head><title>Shop | Refunds</title><style>p{}</st
 def refused(name: str, content: bytes) -> str:
     with pytest.raises(SourceUnreadable) as caught:
         load(name, content)
-    return caught.value.reason
+    assert caught.value.reason.zh != caught.value.reason.en  # each has its Chinese words
+    return caught.value.reason.en
 
 
 def test_a_page_becomes_its_article_in_markdown() -> None:
@@ -84,6 +84,14 @@ def test_the_title_is_the_first_heading_else_the_name() -> None:
         ("退款政策。".encode(), "退款政策。", False),
         (b"\xef\xbb\xbf" + "退款".encode(), "退款", False),
         ("退款".encode("utf-16"), "退款", False),
+        ("Refunds in 30 days, 退款".encode("utf-16-le"), "Refunds in 30 days, 退款", True),
+        ("Refunds in 30 days, 退款".encode("utf-16-be"), "Refunds in 30 days, 退款", True),
+        ("退款".encode("utf-32"), "退款", False),
+        (
+            "退款政策：請於三十天內聯絡我們，這是可以的。".encode("big5"),
+            "退款政策：請於三十天內聯絡我們，這是可以的。",
+            True,
+        ),
         (
             "退款政策：请三十天内联系。".encode("gb18030"),
             "退款政策：请三十天内联系。",
@@ -94,7 +102,7 @@ def test_the_title_is_the_first_heading_else_the_name() -> None:
     ],
 )
 def test_encodings_are_told_apart(content: bytes, text: str, warns: bool) -> None:
-    """UTF-8 with or without mark, UTF-16, GB18030 and Western bytes give the same letters."""
+    """With or without a mark, Unicode, Chinese and Western bytes give the same letters."""
     loaded = load("a.txt", content)
 
     assert loaded.markdown.strip() == text
@@ -103,17 +111,17 @@ def test_encodings_are_told_apart(content: bytes, text: str, warns: bool) -> Non
 
 def test_a_page_may_declare_its_encoding() -> None:
     """The meta tag of an old Chinese page is believed where UTF-8 does not fit."""
-    page = '<html><meta charset="gb2312"><body><p>营业时间</p></body></html>'
+    old = '<html><meta charset="gb2312"><body><p>营业时间</p></body></html>'
 
-    assert "营业时间" in load("a.html", page.encode("gb2312")).markdown
+    assert "营业时间" in load("a.html", old.encode("gb2312")).markdown
 
 
 def test_text_is_made_storable() -> None:
     """Control characters go; what no database can keep is replaced, not refused."""
-    page = b"<html><body><p>a&#0;b\x07c</p></body></html>"
+    odd = b"<html><body><p>a&#0;b\x07c</p></body></html>"
 
-    assert "\x00" not in load("a.html", page).markdown
-    assert "\x07" not in load("a.html", page).markdown
+    assert "\x00" not in load("a.html", odd).markdown
+    assert "\x07" not in load("a.html", odd).markdown
 
 
 @pytest.mark.parametrize(
@@ -126,12 +134,19 @@ def test_text_is_made_storable() -> None:
         ("a.html", b"just words", "no HTML"),
         ("a.md", b"<!DOCTYPE html><p>x", "Name it .html"),
         ("a.txt", b"\x00\x01\x02 binary", "binary"),
+        ("a.txt", b"a\x00b\x00\x00\x00c\x01", "binary"),
         ("a.txt", b"%PDF-1.7", "a PDF"),
+        ("a.txt", b"#!/bin/sh\nrm -rf /", "a program"),
+        ("a.csv", b"\xd0\xcf\x11\xe0 workbook", "an old Office file"),
+        ("a.doc", b"\xd0\xcf\x11\xe0 document", "Save it as .docx"),
+        ("a.pptx", b"PK\x03\x04", "Save it as .pdf"),
         ("a.md", b"PK\x03\x04rest", "ZIP or Office"),
         ("a.html", b"\x89PNG\r\n", "a picture"),
         ("a.exe", b"MZ", ".exe is not a kind"),
         ("README", b"text", "without an extension"),
-        ("a.pdf", b"%PDF-1.7", ".pdf is not a kind"),
+        ("a.pdf", b"%PDF-1.7", "file is damaged"),
+        ("a.pdf", b"text", "is something else"),
+        ("a.docx", b"text", "is something else"),
     ],
 )
 def test_what_cannot_be_read_says_why(name: str, content: bytes, says: str) -> None:
@@ -141,8 +156,8 @@ def test_what_cannot_be_read_says_why(name: str, content: bytes, says: str) -> N
 
 def test_a_file_over_the_limit_is_refused_with_its_size() -> None:
     """At limit + 1 byte the answer names size, limit and way out; at the limit it is read."""
-    most = b"word " * (load_module.BYTES_MAX // 5)
-    most += b"x" * (load_module.BYTES_MAX - len(most))
+    most = b"word " * (BYTES_MAX // 5)
+    most += b"x" * (BYTES_MAX - len(most))
 
     assert "20 MB are the limit" in refused("a.txt", most + b"x")
     assert "5,000,000 are the limit" in refused("a.txt", most)
@@ -150,20 +165,20 @@ def test_a_file_over_the_limit_is_refused_with_its_size() -> None:
 
 def test_a_page_nested_too_deep_is_refused() -> None:
     """Limit + 1 levels get a reason; a normal depth is read."""
-    deep = load_module.HTML_DEPTH_MAX + 1
+    deep = page.HTML_DEPTH_MAX + 1
 
     assert "levels deep" in refused("a.html", b"<div>" * deep + b"x")
     assert load("a.html", b"<div>" * 200 + b"deep text").markdown == "deep text\n"
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=300), st.sampled_from(["a.md", "a.txt", "a.html"]))
+@given(st.binary(max_size=300), st.sampled_from(["a.md", "a.txt", "a.html", "a.csv", "a.pdf"]))
 def test_any_bytes_are_read_or_refused(content: bytes, name: str) -> None:
     """No input makes a loader raise anything but SourceUnreadable, or give unstorable text."""
     try:
         markdown = load(name, content).markdown
     except SourceUnreadable as error:
-        markdown = error.reason
+        markdown = error.reason.en
 
     assert markdown.strip()
     assert "\x00" not in markdown
@@ -180,8 +195,8 @@ async def test_the_child_gives_what_the_loader_gives() -> None:
 
 
 async def test_a_document_that_takes_too_much_time_is_given_up() -> None:
-    """100,000 nested elements cost the child its CPU limit, and its parent nothing but a reason."""
-    bomb = b"<div>" * 100_000
+    """A page of millions of elements costs the child its limit, and its parent a reason only."""
+    bomb = b"<p>" + b"<b>word</b> " * 600_000
 
     with pytest.raises(SourceUnreadable, match="parser was stopped"):
         await load_in_child("a.html", bomb, ParserLimits(cpu_s=1))

@@ -1,6 +1,7 @@
 """Search over what is live: both legs, follow-ups, withdrawal, a dead index."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,6 +11,7 @@ from rag.errors import IndexUnavailable
 from rag.index import MemoryIndex
 from rag.ports import Near, Vectors
 from rag.retrieve import Breaker, Found, RetrieveLimits, Retriever
+from rag.spaces import Space, Spaces
 from rag.subject import subject_index
 from rag.types import Question, Turn
 from storage.database import Database
@@ -187,10 +189,12 @@ class CountingIndex(MemoryIndex):
         self.asked = 0
         self.wait_s = wait_s
 
-    async def near(self, vectors: Vectors, *, limit: int) -> list[list[Near]]:
+    async def near(
+        self, vectors: Vectors, *, limit: int, audiences: Sequence[str]
+    ) -> list[list[Near]]:
         self.asked += 1
         await asyncio.sleep(self.wait_s)
-        return await super().near(vectors, limit=limit)
+        return await super().near(vectors, limit=limit, audiences=audiences)
 
 
 @pytest.mark.parametrize("fault", ["down", "hangs"])
@@ -203,8 +207,7 @@ async def test_a_dead_index_leaves_the_keywords(database: Database, fault: str) 
     told: list[str] = []
     retriever = Retriever(
         database,
-        batcher=batcher,
-        index=index,
+        Spaces(Space(batcher, index)),
         limits=limits,
         on_trouble=lambda: told.append("trouble"),
     )
@@ -228,7 +231,7 @@ async def test_an_index_that_comes_back_is_used_again(database: Database) -> Non
     index.is_down = True
     batcher = MicroBatcher(HashEmbedder())
     limits = RetrieveLimits(rest_s=0.0, rest_s_max=0.0)
-    retriever = Retriever(database, batcher=batcher, index=index, limits=limits)
+    retriever = Retriever(database, Spaces(Space(batcher, index)), limits=limits)
     async with open_base(database, {"a.md": REFUNDS}):
         await retriever.refresh()
         await retriever.search(Question(text="How long does a refund take?"))

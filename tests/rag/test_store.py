@@ -23,6 +23,10 @@ def database_of_either_kind(either_database: Database) -> Database:
     return either_database
 
 
+def all_places(texts: list[str], audience: str = "public") -> list[store.Place]:
+    return [(audience, name) for name in all_hashes(texts)]
+
+
 def all_hashes(texts: list[str]) -> list[str]:
     return [chunk.content_hash for chunk in new_chunks(texts)]
 
@@ -69,7 +73,7 @@ def test_a_retired_document_is_gone_at_once_even_by_chunk_id(database: Database)
         lambda session: store.retire(session, source_id, expected_version=1, now=NOON)
     )
 
-    assert published == store.Published(2, (chunk.content_hash,))
+    assert published == store.Published(2, (("public", chunk.content_hash),))
     assert fetch(database, ["Old rule."]) == []
     assert (
         database.read_now(lambda session: store.fetch_live(session, [chunk.chunk_id], "public"))
@@ -90,9 +94,9 @@ def test_a_new_version_replaces_the_old_text_in_one_step(database: Database) -> 
     assert fetch(database, ["Open 9-17.", "Open 8-20."]) == ["Open 8-20."]
     assert [revision.state for revision in detail.revisions] == ["live", "superseded"]
     unused = database.read_now(
-        lambda session: store.unused_hashes(session, all_hashes(["Open 9-17.", "Same in both."]))
+        lambda session: store.unused_places(session, all_places(["Open 9-17.", "Same in both."]))
     )
-    assert unused == all_hashes(["Open 9-17."])
+    assert unused == all_places(["Open 9-17."])
 
 
 def test_a_change_prepared_for_another_version_is_refused(database: Database) -> None:
@@ -175,23 +179,23 @@ def test_vectors_come_back_as_they_were_and_only_for_their_embedder(database: Da
     assert none == {}
 
 
-def test_live_hashes_are_paged_without_a_gap(database: Database) -> None:
+def test_live_places_are_paged_without_a_gap(database: Database) -> None:
     """Reading page by page gives each live hash once, whatever the page size."""
     texts = [f"text {n}" for n in range(7)]
     put_live(database, "a.md", texts)
     put_live(database, "b.md", texts[:3])
 
-    pages: list[str] = []
+    pages: list[store.Place] = []
     for _ in range(4):
-        after = pages[-1] if pages else ""
+        after = pages[-1] if pages else ("", "")
         pages += database.read_now(
-            lambda session, after=after: store.live_hashes(session, after=after, limit=3)
+            lambda session, after=after: store.live_places(session, after=after, limit=3)
         )
 
-    assert pages == sorted(all_hashes(texts))
-    assert database.read_now(store.count_live_hashes) == 7
+    assert pages == sorted(all_places(texts))
+    assert database.read_now(store.count_live) == {"public": 7}
     sample = database.read_now(
-        lambda session: store.sample_live_hashes(session, 4, random.Random(1))
+        lambda session: store.sample_live_places(session, 4, random.Random(1))
     )
     assert set(sample) <= set(pages)
 

@@ -1,6 +1,6 @@
 // The console's API. A refusal becomes a Problem with the server's stable type.
 
-import { t } from "./words.js";
+import { currentLanguage, t } from "./words.js";
 
 const BASE = "/console/api";
 
@@ -16,7 +16,8 @@ export class Problem extends Error {
   /** What to show to a person. */
   get words() {
     const known = t(`problem.${this.kind}`);
-    return this.detail && DETAILED.has(this.kind) ? `${known} (${this.detail})` : known;
+    const detail = this.extra[currentLanguage()] || this.detail;
+    return detail && DETAILED.has(this.kind) ? `${known} (${detail})` : known;
   }
 }
 
@@ -61,7 +62,10 @@ function settle(status, text) {
 }
 
 /** Send a document; `progress(share)` hears how much of it has left, 0 to 1. */
-export const upload = (file, progress) => sendFile(`/sources?name=${encodeURIComponent(file.name)}`, file, progress);
+export function upload(file, audience, progress) {
+  const labels = audience ? `&audience=${encodeURIComponent(audience)}` : "";
+  return sendFile(`/sources?name=${encodeURIComponent(file.name)}${labels}`, file, progress);
+}
 
 /** The bytes behind `path`, as a blob. */
 export async function fetchFile(path) {

@@ -1,8 +1,9 @@
 // The Knowledge page: documents in and out, with what became of each.
 
-import { api, get, upload } from "./api.js";
+import { api, get, post, upload } from "./api.js";
 import { fill, h, icon, openDialog, toast } from "./dom.js";
-import { clock, number, t } from "./words.js";
+import { audienceField, audienceWords, revisionWords, showSource } from "./source.js";
+import { clock, inWords, number, t } from "./words.js";
 
 const POLL_MS = 700;
 const FINAL = new Set(["live", "superseded", "failed"]);
@@ -18,7 +19,7 @@ export class KnowledgePage {
     this.more = h("button", { class: "quiet more", hidden: true, onclick: () => this.load(this.next) }, t("list.more"));
     this.element = h("main", { class: "page" },
       h("h1", {}, t("know.title")), h("p", { class: "lead" }, t("know.lead")),
-      this.isAdmin ? this.dropZone() : h("p", { class: "hint" }, t("know.readonly")),
+      this.isAdmin ? [this.dropZone(), this.options()] : h("p", { class: "hint" }, t("know.readonly")),
       this.uploads, this.table, this.more);
   }
 
@@ -45,6 +46,43 @@ export class KnowledgePage {
     return zone;
   }
 
+  /** Who may read what is added, and an address instead of a file. */
+  options() {
+    this.audience = audienceField("", { unchanged: true });
+    const address = h("input", { type: "url", required: true, maxlength: 2000, placeholder: "https://", "aria-label": t("know.address") });
+    const add = h("form", { class: "address-field", onsubmit: (event) => {
+      event.preventDefault();
+      const url = address.value.trim();
+      address.value = "";
+      this.sendAddress(url);
+    } }, address, h("button", {}, t("know.add_page")));
+    return h("div", { class: "add-options" }, add, h("label", { class: "for" }, t("know.audience"), this.audience));
+  }
+
+  /** A page, or every page that a sitemap names. */
+  async sendAddress(url) {
+    const first = this.uploadRow({ name: url });
+    try {
+      const { urls } = await post("/pages", { url });
+      const rows = urls.map((one, at) => (at ? this.uploadRow({ name: one }) : first));
+      for (const [at, one] of urls.entries()) await this.sendPage(one, rows[at]);
+    } catch (problem) {
+      if (!problem.kind) throw problem;
+      this.failed(first, problem.words);
+    }
+    this.load();
+  }
+
+  async sendPage(url, row) {
+    try {
+      fill(row.words, t("know.fetching"));
+      await this.follow(await post("/sources/page", { url, audience: this.audience.value || null }), row);
+    } catch (problem) {
+      if (!problem.kind) throw problem;
+      this.failed(row, problem.words);
+    }
+  }
+
   /** One file after the other: the first is answerable while the last still travels. */
   async send(input) {
     const files = [...input.files].map((file) => ({ file, row: this.uploadRow(file) }));
@@ -66,7 +104,7 @@ export class KnowledgePage {
 
   async sendOne(file, row) {
     try {
-      const status = await upload(file, (share) => {
+      const status = await upload(file, this.audience.value, (share) => {
         row.bar.value = share;
         fill(row.words, t("know.sending", { share: Math.round(share * 100) }));
       });
@@ -81,15 +119,16 @@ export class KnowledgePage {
   /** Bytes are in; from here on its passages count. */
   async follow(status, row) {
     let now = status;
+    const pace = new Pace();
     while (this.open && !FINAL.has(now.state)) {
       row.bar.max = Math.max(now.chunks_total, 1);
       if (now.chunks_total) row.bar.value = now.chunks_done;
       else row.bar.removeAttribute("value");
-      fill(row.words, revisionWords(now));
+      fill(row.words, revisionWords(now), pace.words(now));
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       now = await get(`/revisions/${now.revision_id}`);
     }
-    if (now.state === "failed") return this.failed(row, now.reason || t("rev.failed"));
+    if (now.state === "failed") return this.failed(row, inWords(now.reason) || t("rev.failed"));
     row.bar.max = row.bar.value = 1;
     row.element.classList.add("done");
     fill(row.words, revisionWords(now), now.chunks_embedded !== now.chunks_total && ` · ${t("know.embedded", { count: now.chunks_embedded })}`);
@@ -125,13 +164,13 @@ export class KnowledgePage {
   async loadReasons() {
     for (const one of this.sources.filter((source) => source.state === "failed" && !this.reasons.has(source.id + source.updated_at))) {
       const detail = await get(`/sources/${encodeURIComponent(one.id)}`);
-      this.reasons.set(one.id + one.updated_at, detail.revisions[0]?.reason || "");
+      this.reasons.set(one.id + one.updated_at, inWords(detail.revisions[0]?.reason) || "");
     }
   }
 
   draw() {
     if (!this.sources.length) return fill(this.table, h("p", { class: "empty" }, t("know.empty")));
-    const head = h("thead", {}, h("tr", {}, ["document", "state", "passages", "updated"].map((name) =>
+    const head = h("thead", {}, h("tr", {}, ["document", "state", "audience", "passages", "updated"].map((name) =>
       h("th", { scope: "col", class: name }, t(`know.${name}`))), h("th", { class: "tools" })));
     return fill(this.table, h("table", {}, head, h("tbody", {}, this.sources.map((one) => this.row(one)))));
   }
@@ -139,9 +178,10 @@ export class KnowledgePage {
   row(one) {
     const reason = one.state === "failed" ? this.reasons.get(one.id + one.updated_at) : "";
     return h("tr", { class: one.state },
-      h("td", {}, h("button", { class: "link", onclick: () => this.showSource(one) }, one.title),
+      h("td", {}, h("button", { class: "link", onclick: () => showSource(one, { isAdmin: this.isAdmin, changed: () => this.load() }) }, one.title),
         one.title !== one.name && h("small", {}, one.name), reason && h("p", { class: "wrong" }, reason)),
       h("td", {}, h("span", { class: `chip ${one.state}` }, stateWords(one.state))),
+      h("td", {}, h("span", { class: one.audience === "public" ? "chip" : "chip waiting" }, audienceWords(one.audience))),
       h("td", { class: "number" }, number(one.chunks)),
       h("td", { class: "when" }, clock(one.updated_at)),
       h("td", { class: "tools" }, this.isAdmin && h("button", { class: "quiet danger", onclick: () => this.remove(one) }, t("know.remove"))));
@@ -161,40 +201,22 @@ export class KnowledgePage {
           this.load();
         } }, t("know.remove")))));
   }
+}
 
-  async showSource(one) {
-    const detail = await get(`/sources/${encodeURIComponent(one.id)}`);
-    const dialog = openDialog(detail.summary.title, h("div", { class: "source" },
-      h("p", { class: "lead" }, detail.summary.name),
-      health(detail.revisions.find((revision) => revision.health) || null),
-      h("h3", {}, t("know.versions")),
-      h("ul", { class: "versions" }, detail.revisions.map((revision) => h("li", {},
-        h("span", { class: `chip ${revision.state}` }, revisionWords(revision)), h("time", {}, clock(revision.created_at)),
-        h("small", {}, t("know.embedded", { count: revision.chunks_embedded })), revision.reason && h("p", { class: "wrong" }, revision.reason)))),
-      h("h3", {}, t("know.passages")),
-      h("ol", { class: "passages" }, detail.passages.map((passage) => h("li", {},
-        passage.heading_path.length > 0 && h("small", {}, passage.heading_path.join(" › ")), h("p", {}, passage.text)))),
-      h("div", { class: "actions" }, h("button", { class: "primary", onclick: () => dialog.close() }, t("do.close")))), { wide: true });
+/** Passages a second since the first look, and how long the rest will take at that. */
+class Pace {
+  words(now) {
+    if (now.state !== "embedding" || !now.chunks_total) return null;
+    this.begun ??= { at: Date.now(), done: now.chunks_done };
+    const seconds = (Date.now() - this.begun.at) / 1000;
+    const rate = (now.chunks_done - this.begun.done) / seconds;
+    if (seconds < 2 || rate <= 0) return null;
+    const left = Math.ceil((now.chunks_total - now.chunks_done) / rate);
+    const time = left < 90 ? t("know.seconds", { count: left }) : t("know.minutes", { count: Math.round(left / 60) });
+    return ` · ${t("know.pace", { rate: rate.toFixed(1), time })}`;
   }
 }
 
 function stateWords(state) {
   return state === "embedding" ? t("rev.parsing") : t(`rev.${state}`);
-}
-
-function revisionWords(one) {
-  return t(`rev.${one.state}`, { done: number(one.chunks_done), total: number(one.chunks_total) });
-}
-
-function health(revision) {
-  if (!revision) return null;
-  const { health: found } = revision;
-  const share = (value) => `${Math.round(value * 100)} %`;
-  const pairs = [["characters", number(found.characters)], ["chunks", number(found.chunks)], ["duplicate", share(found.duplicate_share)],
-    ["unknown", share(found.unknown_token_share)], ["language", found.language ? t(`language.${found.language}`) : "?"]];
-  return h("section", { class: "health" }, h("h3", {}, t("know.health")),
-    h("dl", { class: "facts" }, pairs.map(([name, value]) => [h("dt", {}, t(`know.health.${name}`)), h("dd", {}, value)])),
-    found.warnings.length
-      ? h("ul", { class: "warnings" }, found.warnings.map((one) => h("li", {}, one)))
-      : h("p", { class: "fine" }, icon("check"), t("know.health.fine")));
 }

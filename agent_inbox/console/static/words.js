@@ -67,7 +67,15 @@ const EN = {
   "fact.language": "Language", "fact.channel": "Channel", "fact.name": "Name", "fact.email": "E-mail", "fact.phone": "Phone", "fact.amount": "Amount", "fact.code": "Number",
   "language.en": "English", "language.zh": "Chinese",
   "know.title": "Knowledge", "know.lead": "The bot answers from these documents, and cites them.", "know.drop": "Drop files here, or", "know.pick": "choose files",
-  "know.kinds": "Markdown, HTML or text, up to 20 MB each. A file of the same name becomes a new version.", "know.empty": "No documents yet. The bot can only hand over.",
+  "know.kinds": "PDF, Word, Excel, CSV, HTML, Markdown or text, up to 20 MB each. A file of the same name becomes a new version.",
+  "know.address": "Address of a page or sitemap", "know.add_page": "Add page", "know.fetching": "Fetching", "know.audience": "For whom",
+  "know.audience.public": "Everybody", "know.audience.customers": "Customers", "know.audience.staff": "Staff", "know.audience.unchanged": "As before (new: everybody)",
+  "know.audience.changed": "Changed. Whoever may no longer read it is told nothing of it any more.",
+  "know.roll_back": "Answer from this version", "know.rolled_back": "The bot answers from this version again.", "know.wordings": "Also asked as: {list}",
+  "know.pace": "{rate} a second, {time} left", "know.seconds": "{count} s", "know.minutes": "{count} min",
+  "know.health.questions": "Questions it can answer (estimate)", "know.health.wordings": "Other wordings", "know.health.pages": "Pages",
+  "know.health.empty": "Empty pages", "know.health.scanned": "Scanned pages", "know.health.each": "{count} with {each} characters each ({least} to {most})",
+  "know.empty": "No documents yet. The bot can only hand over.",
   "know.document": "Document", "know.state": "State", "know.passages": "Passages", "know.updated": "Updated", "know.remove": "Remove",
   "know.remove_sure": "Remove “{name}”? The bot stops citing it at once.", "know.sending": "sending {share} %", "know.health": "Health report", "know.versions": "Versions",
   "know.health.characters": "Characters", "know.health.chunks": "Passages", "know.health.duplicate": "Repeated text", "know.health.unknown": "Words the embedder lacks",
@@ -87,7 +95,7 @@ const EN = {
   "problem.foreign-origin": "This page has another address than the server expects.", "problem.not-found": "This is not there any more.", "problem.illegal-move": "This cannot be done now.",
   "problem.stale-owner": "Somebody else was quicker.", "problem.stale-view": "The customer wrote meanwhile.", "problem.taken": "Somebody has this e-mail already.",
   "problem.too-large": "This is too large.", "problem.wrong-type": "This cannot be read.", "problem.invalid": "Something is missing or too long", "problem.bad-request": "This cannot be read.",
-  "problem.too-much": "Too many tries. Wait a minute.", "problem.unreadable-document": "This document cannot be taken in", "problem.knowledge-down": "The knowledge base does not answer just now.",
+  "problem.too-much": "Too many tries. Wait a minute.", "problem.unreadable-document": "This document cannot be taken in", "problem.knowledge-down": "The knowledge base does not answer just now.", "problem.no-earlier-version": "There is no earlier version to go back to.",
   "problem.file-gone": "This file is not there any more", "problem.empty-file": "This file is empty.", "problem.provider-down": "The network that has this file does not hand it out just now",
   "problem.busy": "The server is busy. Try again.", "problem.failed": "Something broke on our side", "problem.": "Something went wrong.",
   "weak.short": "At least 12 characters, please.", "weak.long": "At most 200 characters, please.", "weak.common": "This is one of the most common passwords.",
@@ -161,7 +169,15 @@ const ZH = {
   "fact.language": "语言", "fact.channel": "渠道", "fact.name": "姓名", "fact.email": "邮箱", "fact.phone": "电话", "fact.amount": "金额", "fact.code": "编号",
   "language.en": "英文", "language.zh": "中文",
   "know.title": "知识库", "know.lead": "机器人依据这些文档回答，并注明出处。", "know.drop": "将文件拖到此处，或", "know.pick": "选择文件",
-  "know.kinds": "支持 Markdown、HTML 或纯文本，每个不超过 20 MB。同名文件会成为新版本。", "know.empty": "还没有文档，机器人只能转人工。",
+  "know.kinds": "支持 PDF、Word、Excel、CSV、HTML、Markdown 或纯文本，每个不超过 20 MB。同名文件会成为新版本。",
+  "know.address": "网页或站点地图的地址", "know.add_page": "添加网页", "know.fetching": "获取中", "know.audience": "受众",
+  "know.audience.public": "所有人", "know.audience.customers": "客户", "know.audience.staff": "员工", "know.audience.unchanged": "保持不变（新文档：所有人）",
+  "know.audience.changed": "已更改。不再有权限的人不会再得到其中的内容。",
+  "know.roll_back": "用此版本回答", "know.rolled_back": "机器人已改回用此版本回答。", "know.wordings": "其他问法：{list}",
+  "know.pace": "每秒 {rate} 段，剩余 {time}", "know.seconds": "{count} 秒", "know.minutes": "{count} 分钟",
+  "know.health.questions": "可回答的问题（估计）", "know.health.wordings": "其他问法", "know.health.pages": "页数",
+  "know.health.empty": "空白页", "know.health.scanned": "扫描页", "know.health.each": "{count} 页，平均每页 {each} 个字符（{least} 至 {most}）",
+  "know.empty": "还没有文档，机器人只能转人工。",
   "know.document": "文档", "know.state": "状态", "know.passages": "段落", "know.updated": "更新时间", "know.remove": "移除",
   "know.remove_sure": "移除“{name}”？机器人将立即停止引用。", "know.sending": "上传中 {share} %", "know.health": "健康报告", "know.versions": "版本",
   "know.health.characters": "字符数", "know.health.chunks": "段落数", "know.health.duplicate": "重复文本", "know.health.unknown": "模型不认识的词",
@@ -181,7 +197,7 @@ const ZH = {
   "problem.foreign-origin": "此页面的地址与服务器预期不符。", "problem.not-found": "内容已不存在。", "problem.illegal-move": "现在无法执行此操作。",
   "problem.stale-owner": "有人抢先了一步。", "problem.stale-view": "客户刚刚又写了消息。", "problem.taken": "该邮箱已被使用。",
   "problem.too-large": "内容过大。", "problem.wrong-type": "无法读取。", "problem.invalid": "内容缺失或过长", "problem.bad-request": "无法读取。",
-  "problem.too-much": "尝试过于频繁，请等一分钟。", "problem.unreadable-document": "无法收录此文档", "problem.knowledge-down": "知识库暂时没有响应。",
+  "problem.too-much": "尝试过于频繁，请等一分钟。", "problem.unreadable-document": "无法收录此文档", "problem.knowledge-down": "知识库暂时没有响应。", "problem.no-earlier-version": "没有可以恢复的旧版本。",
   "problem.file-gone": "此文件已不存在", "problem.empty-file": "此文件为空。", "problem.provider-down": "保存此文件的网络暂时无法提供",
   "problem.busy": "服务器繁忙，请重试。", "problem.failed": "我们这边出了问题", "problem.": "出了点问题。",
   "weak.short": "至少需要 12 个字符。", "weak.long": "最多 200 个字符。", "weak.common": "这是最常见的密码之一。",
@@ -208,6 +224,9 @@ export function t(key, slots = {}) {
   const text = WORDS[language][key] ?? (key.startsWith("problem.") ? WORDS[language]["problem."] : key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => slots[name] ?? whole);
 }
+
+/** A text that the server tells in both languages. */
+export const inWords = (words) => words && (words[language] || words.en);
 
 /** What a kind of file is called in a language, whatever the console's is. */
 export const labelIn = (which, kind) => WORDS[which][`file.${kind}`];
