@@ -58,9 +58,9 @@ def office(empty_sqlite: Path, tmp_path: Path, clock: TurnedClock) -> Iterator[O
     console = build_console(
         store=world.store, desk=Desk(world.store, world.conversations, clock),
         people=People(world.store, world.links), knowledge=ListKnowledge(), clock=clock,
-        stopping=site.stopping, passwords=passwords,
+        stopping=site.stopping, passwords=passwords, librarian=ForgetfulLibrarian(),
         attachments=Attachments(world.store, site.parts.files, clock, world.channels),
-        settings=ConsoleSettings(), librarian=ForgetfulLibrarian(),
+        settings=ConsoleSettings(),
     )  # fmt: skip
     for router in console:
         site.app.register(router)
@@ -178,13 +178,19 @@ def test_the_limits_are_said_before_anything_is_sent(office: Office, page: Page)
     """Empty, too large, one too many: words at once, in the reader's language."""
     widget = Widget(page, office.served, language="zh").open()
     page.get_by_role("button", name="添加文件").click()
-    picker = page.locator("tandem-chat input[type=file]")
+    picker, trouble = page.locator("tandem-chat input[type=file]"), page.locator(".trouble")
     picker.set_input_files([{"name": "a.txt", "mimeType": "text/plain", "buffer": b""}])
-    expect(widget.note).to_have_text("a.txt 为空或超过 20 MB。")
+    expect(trouble).to_have_text("a.txt 为空或超过 20 MB。")
     one: FilePayload = {"name": "b.txt", "mimeType": "text/plain", "buffer": b"x"}
     picker.set_input_files([one] * 11)
-    expect(widget.note).to_have_text("一条消息最多 10 个文件。")
+    expect(trouble).to_have_text("一条消息最多 10 个文件。")
     expect(page.locator("tandem-chat .tray .file")).to_have_count(10)
+    expect(page.locator("tandem-chat .tray progress")).to_have_count(0)
+    page.context.set_offline(True)
+    expect(widget.note).to_contain_text("您已离线")
+    page.context.set_offline(False)
+    expect(widget.note).to_be_hidden()
+    expect(trouble).to_have_text("一条消息最多 10 个文件。")
     page.get_by_role("button", name="移除 b.txt").first.click()
 
     expect(page.locator("tandem-chat .tray .file")).to_have_count(9)

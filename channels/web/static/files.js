@@ -39,6 +39,7 @@ button.file:not(:disabled):hover { border-color: var(--accent); }
 .tray .file { margin: 0; padding: 3px 3px 3px 9px; border-radius: 16px; }
 .tray button { border: 0; background: none; padding: 0 7px; color: var(--faint); font-size: 17px; }
 .tray button:hover { color: var(--text); }
+.trouble { flex: 100%; margin: 3px 8px; font-size: 13px; color: var(--warn); }
 .tray progress { width: 56px; height: 6px; accent-color: var(--accent); }
 `;
 
@@ -57,7 +58,14 @@ export class Filing {
       this.picker.value = "";
     };
     this.picker = el("input", { type: "file", multiple: true, hidden: true, onchange });
-    chat.form.prepend(this.tray, this.picker);
+    // The chat's own note tells of the connection, and comes and goes with it.
+    this.trouble = el("p", { className: "trouble", role: "status", hidden: true });
+    chat.form.prepend(this.trouble, this.tray, this.picker);
+  }
+
+  say(text) {
+    this.trouble.textContent = text;
+    this.trouble.hidden = !text;
   }
 
   pick() {
@@ -65,11 +73,11 @@ export class Filing {
   }
 
   add(files) {
-    this.chat.notice("");
+    this.say("");
     for (const file of files) {
       const { name, size } = file;
-      if (this.files.length >= FILES_MAX) return this.chat.notice(this.words.many);
-      if (!size || size > BYTES_MAX) this.chat.notice(this.fill(this.words.size, { name }));
+      if (this.files.length >= FILES_MAX) return this.say(this.words.many);
+      if (!size || size > BYTES_MAX) this.say(this.fill(this.words.size, { name }));
       else this.upload(file, { name, size, bar: this.el("progress", { value: 0, "aria-label": name }) });
     }
     this.chat.input.focus();
@@ -82,7 +90,7 @@ export class Filing {
       one.id = await this.send(file, (share) => (one.bar.value = share));
     } catch (problem) {
       this.files = this.files.filter((other) => other !== one);
-      this.chat.notice(this.fill(this.words.failed, { name: one.name, why: problem.detail || "" }));
+      this.say(this.fill(this.words.failed, { name: one.name, why: problem.detail || "" }));
     }
     this.draw();
   }
@@ -139,6 +147,7 @@ export class Filing {
   /** What goes with the message that is sent now. */
   take() {
     const files = this.files.map(({ id, name, size }) => ({ id, name, size }));
+    this.say("");
     this.files = [];
     this.draw();
     return files.length ? files : undefined;
@@ -178,7 +187,7 @@ export class Filing {
       this.el("a", { href, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(href), 60_000);
     } catch {
-      this.chat.notice(this.fill(this.words.lost, { name }));
+      this.say(this.fill(this.words.lost, { name }));
     }
   }
 }
