@@ -221,9 +221,10 @@ class Librarian:
         if not any(fit):
             return by_letters
         try:
-            vectors = await asyncio.gather(
-                *(self.retriever.batcher.embed_query(one) for one in (text, *others))
-            )
+            async with self.retriever.spaces.using() as space:
+                vectors = await asyncio.gather(
+                    *(space.batcher.embed_query(one) for one in (text, *others))
+                )
         except ModelUnavailable:
             return by_letters
         cosines = np.stack(vectors[1:]) @ vectors[0]

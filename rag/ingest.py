@@ -55,8 +55,8 @@ class Ingest:
 
     async def _go_live(self, revision: store.Revision) -> bool:
         """Embed, index, verify, publish; False if the space was replaced on the way."""
-        space = self._parts.spaces.live
-        await self._embed(revision, space)
+        async with self._parts.spaces.using() as space:
+            await self._embed(revision, space)
         _insist(
             await self._parts.database.write(
                 lambda session: store.set_state(session, revision.id, "verifying")
@@ -130,6 +130,8 @@ class Ingest:
         # Texts of one length in one batch: the encoder pads each batch to its longest text.
         missing.sort(key=lambda chunk: len(chunk.text))
         for start in range(0, len(missing), size):
+            if parts.spaces.live is not space:
+                return  # replaced meanwhile: its vectors are of no use any more
             some = missing[start : start + size]
             vectors = await space.batcher.embed_documents(
                 [

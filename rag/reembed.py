@@ -67,6 +67,7 @@ class Reembedding:
                 continue
             if old is not None:
                 await self._parts.changed()
+                await self._parts.spaces.unused(old)
                 await self._replaced(old)
 
     async def _build(self) -> None:

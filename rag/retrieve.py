@@ -162,10 +162,10 @@ class Retriever:
     async def near(self, texts: Sequence[str], *, limit: int) -> list[dict[str, float]]:
         """Cosines by content hash for each text; for calibration. Raises IndexUnavailable,
         ModelUnavailable."""
-        space = self.spaces.live
-        vectors = await asyncio.gather(*(space.batcher.embed_query(text) for text in texts))
         everybody = tuple(self.keywords.state.audiences)
-        found = await space.index.near(np.stack(vectors), limit=limit, audiences=everybody)
+        async with self.spaces.using() as space:
+            vectors = await asyncio.gather(*(space.batcher.embed_query(text) for text in texts))
+            found = await space.index.near(np.stack(vectors), limit=limit, audiences=everybody)
         return [{one.id: one.cosine for one in row} for row in found]
 
     def _fitness(self, text: str, language: Language) -> float:
@@ -180,8 +180,7 @@ class Retriever:
         if self._breaker.is_open:
             return None
         try:
-            space = self.spaces.live
-            async with asyncio.timeout(self._limits.near_wait_s):
+            async with asyncio.timeout(self._limits.near_wait_s), self.spaces.using() as space:
                 vector = await space.batcher.embed_query(text)
                 clock.lap("embed")
                 rows = await space.index.near(

@@ -25,7 +25,10 @@ pytestmark = [pytest.mark.torch, pytest.mark.process]
 
 def deployment(folder: Path, **embedder: str) -> Deployment:
     """One whose settings name this embedder; its index is a real one."""
-    settings = load(environ(folder, **{"TANDEM_RAG__INDEX__KIND": "chroma"} | embedder))
+    patient = ("SEARCH__NEAR_WAIT_S", "BATCHER__QUESTION_WAIT_S", "CHROMA__QUERY_WAIT_S")
+    waits = {f"TANDEM_RAG__{name}": "60.0" for name in patient}  # the machine may be busy
+    index = {"TANDEM_RAG__INDEX__KIND": "chroma"}
+    settings = load(environ(folder, **index | waits | embedder))
     return Deployment(settings, Folders(folder).prepare())
 
 

@@ -7,6 +7,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 
+import openpyxl
+
 from tests.rag import papers
 
 MB = 1024 * 1024
@@ -180,6 +182,16 @@ def scan(pages: int = 1) -> bytes:
     )
 
 
+def endless_sheet() -> bytes:
+    """Two cells at the ends of the largest sheet that there can be."""
+    book = openpyxl.Workbook()
+    for place in ("A1", "XFD1048576"):
+        book.worksheets[0][place] = "x"
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
 # Name of the file, what makes it, and what its refusal says. "" where it may be read.
 CORPUS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "billion laughs": ("a.docx", lambda: package([("word/document.xml", LAUGHS)]), "DTD"),
@@ -237,6 +249,7 @@ CORPUS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "scan": ("a.pdf", lambda: scan(3), "It is a scan"),
     "empty page": ("a.pdf", lambda: text_page(b""), "No text was found on any"),
     "broken PDF": ("a.pdf", lambda: b"%PDF-1.7\n" + bytes(range(256)) * 50, "damaged"),
+    "endless sheet": ("a.xlsx", endless_sheet, "needs too much memory or time"),
     "wide sheet": ("a.csv", lambda: b",".join([b"x"] * 201) + b"\n", "201 columns; 200"),
     "endless cell": ("a.csv", lambda: b'a,"' + b"x" * 40_000 + b'"\n', "not a CSV file"),
     "deep page": ("a.html", lambda: b"<div>" * 100_000 + b"x", "levels deep"),

@@ -219,3 +219,18 @@ async def test_the_calibration_of_the_old_embedder_is_not_used_with_the_new(base
         assert fitted != "prior"
         assert change.librarian.calibrator.in_force.id == "prior"
         assert not change.librarian.calibrator.fits
+
+
+async def test_the_old_space_stays_open_for_whoever_is_still_in_it(base: Base) -> None:
+    """A question that was embedded by the old model is looked up in the old index."""
+    async with changing(base) as change:
+        async with base.spaces.using() as space:
+            change.index.may_take.set()
+            await until(lambda: base.spaces.live is change.space)
+            vector = await space.batcher.embed_query("nine to five")
+            (hits,) = await space.index.near(vector[None], limit=1, audiences=("public",))
+            closed_meanwhile = change.is_done
+        await until(lambda: change.is_done)
+
+        assert hits
+        assert not closed_meanwhile
