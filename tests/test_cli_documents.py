@@ -11,7 +11,7 @@ import pytest
 
 from tests.rag import bombs, papers
 from tests.rag.papers import CHINESE, ENGLISH
-from tests.rag.test_load_web import Site
+from tests.rag.websites import Site
 from tests.running import environ, tandem
 
 pytestmark = pytest.mark.process

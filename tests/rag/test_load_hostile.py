@@ -1,10 +1,7 @@
 """Files that mean harm, or are broken: refused in time, with a reason, and nothing else happens."""
 
-import os
-import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,28 +32,50 @@ async def test_each_hostile_file_is_refused_with_its_reason(title: str) -> None:
     assert says in await refusal(name, make())
 
 
-async def test_the_parents_memory_stays_flat() -> None:
-    """However much comes out of a file, it comes out in the child."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for title in ("300 MB stream", "zip bomb", "too much in all", "page references"):
-        name, make, _ = CORPUS[title]
-        content = make()
-        made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        await refusal(name, content)
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - made
-        assert grown < 32 * 1024, title  # KiB
+PARENT = """
+import asyncio, resource, sys
+from pathlib import Path
+from rag.errors import SourceUnreadable
+from rag.sandbox import ParserLimits, load_in_child
 
-    assert before > 0
+async def read(path):
+    try:
+        await load_in_child(path.name, path.read_bytes(), ParserLimits())
+    except SourceUnreadable as error:
+        return str(error)
+
+def most_kib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+asyncio.run(read(Path(sys.argv[1]) / "0.pdf"))
+before = most_kib()
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    asyncio.run(read(path))
+print(most_kib() - before)
+"""
+
+
+def test_the_parents_memory_stays_flat(tmp_path: Path) -> None:
+    """However much comes out of a file, it comes out in the child: the parent grows by less than
+    the largest file that it reads."""
+    for number, title in enumerate(
+        ("broken PDF", "300 MB stream", "zip bomb", "too much in all", "page references")
+    ):
+        name, make, _ = CORPUS[title]
+        (tmp_path / f"{number}{Path(name).suffix}").write_bytes(make())
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    result = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=110
+    )
+
+    assert int(result.stdout) < 20 * 1024  # KiB
 
 
 async def test_a_file_that_only_computes_is_ended_by_its_processor_time() -> None:
     """The limit is the kernel's, so no parser can talk its way around it."""
-    started = os.times()
-    said = await refusal("a.pdf", bombs.large_stream(), ParserLimits(cpu_s=1))
-    spent = os.times()
-
-    assert "parser was stopped" in said
-    assert spent.children_user - started.children_user < 5
+    assert "parser was stopped" in await refusal(
+        "a.pdf", bombs.large_stream(), ParserLimits(cpu_s=1)
+    )
 
 
 async def test_as_many_parts_and_pages_as_allowed_are_read() -> None:
@@ -149,8 +168,6 @@ def test_the_child_has_no_network_no_processes_and_writes_nothing(tmp_path: Path
 
 async def test_a_slow_file_ends_at_the_wall_clock() -> None:
     """A child that sleeps uses no processor time; the parent ends it."""
-    started = time.monotonic()
-    said = await refusal("a.pdf", bombs.large_stream(), ParserLimits(wall_s=0.3))
-
-    assert "longer than 0.3 s" in said
-    assert time.monotonic() > started
+    assert "longer than 0.3 s" in await refusal(
+        "a.pdf", bombs.large_stream(), ParserLimits(wall_s=0.3)
+    )
