@@ -18,7 +18,7 @@ from gateway.models import Conversation, Delivery, Turn
 from gateway.sending import Claim, End, Parcel
 from gateway.showing import Showing
 from gateway.turns import Snapshot
-from storage.database import Database
+from storage.database import Database, DatabaseLimits
 from tests.conftest import TurnedClock
 from tests.gateway.world import ANA, World
 
@@ -137,7 +137,7 @@ async def test_whatever_people_do_meanwhile_the_epoch_guards_every_bot_text(
     """Random moves of agents and customers between the bot's steps: a bot's text is delivered only
     under the epoch it was made in, and seq has no gap."""
     path = shutil.copy(empty_sqlite, tmp_path_factory.mktemp("run") / "g.sqlite")
-    database = Database(f"sqlite:///{path}")
+    database = Database(f"sqlite:///{path}", limits=DatabaseLimits(commit_wait_s=30))
     try:
         world = World(database, TurnedClock())
         run = Interleaving(world, at_once=data.draw(st.booleans()))

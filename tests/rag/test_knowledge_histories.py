@@ -20,7 +20,7 @@ from rag import models, store
 from rag.errors import IndexUnavailable, NoEarlierVersion
 from rag.knowledge import Knowledge
 from rag.types import Upload
-from storage.database import Database
+from storage.database import Database, DatabaseLimits
 from tests.rag.taking import Base
 
 VERBS = ["add", "add", "retire", "back", "hide", "show", "ask", "wait", "check", "down", "up"]
@@ -128,7 +128,7 @@ def test_withdrawn_or_replaced_text_never_comes_back(
     on it is gone, and in the end exactly what was decided last is live, and the index agrees."""
     folder = tmp_path_factory.mktemp("history")
     path = shutil.copy(empty_store, folder / "rag.sqlite")
-    database = Database(f"sqlite:///{path}")
+    database = Database(f"sqlite:///{path}", limits=DatabaseLimits(commit_wait_s=30))
     base = Base(database, folder / "files")
     try:
         asyncio.run(live_through(base, actions))
@@ -146,7 +146,7 @@ from rag.intake import Parts
 from rag.knowledge import Knowledge
 from rag.spaces import Space, Spaces
 from rag.types import Upload
-from storage.database import Database
+from storage.database import Database, DatabaseLimits
 
 async def main(folder):
     database = Database(f"sqlite:///{folder}/rag.sqlite")
